@@ -1,0 +1,26 @@
+"""Invertible layers. `forward` maps latent z to data x, `inverse` maps x to z."""
+
+from tfp_nvp.bijectors.act_norm import ActNorm
+from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.bijectors.chain import Chain
+from tfp_nvp.bijectors.conditioned import Conditioned
+from tfp_nvp.bijectors.coupling import Coupling
+from tfp_nvp.bijectors.elementwise import Elementwise
+from tfp_nvp.bijectors.invert import Invert
+from tfp_nvp.bijectors.invertible_linear import InvertibleLinear
+from tfp_nvp.bijectors.permute import Permute, Reverse
+from tfp_nvp.bijectors.stock import Stock
+
+__all__ = [
+    "ActNorm",
+    "Bijector",
+    "Chain",
+    "Conditioned",
+    "Coupling",
+    "Elementwise",
+    "Invert",
+    "InvertibleLinear",
+    "Permute",
+    "Reverse",
+    "Stock",
+]

@@ -1,0 +1,318 @@
+"""The base class: two methods, each one pass, and TFP's whole bijector API from them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import shapes
+
+tfb = tfp.bijectors
+
+
+class _NoCache:
+    """Stands where TFP keeps its cache, and remembers nothing.
+
+    TFP looks results up by tensor identity, whatever the weights have become since, and
+    answers `inverse(forward(z))` with `z` itself, whatever `inverse` computes.
+    """
+
+    def __init__(self, bijector: Any = None):
+        self._bijector = bijector
+
+    def __get__(self, bijector: Any, owner: type) -> _NoCache:
+        return _NoCache(bijector)
+
+    def forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        return self._bijector._forward(x, **kwargs)
+
+    def inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        return self._bijector._inverse(y, **kwargs)
+
+    def forward_attributes(self, x: tf.Tensor, **kwargs: Any) -> dict:
+        return {}
+
+    def inverse_attributes(self, y: tf.Tensor, **kwargs: Any) -> dict:
+        return {}
+
+
+class Step(NamedTuple):
+    """What one layer of a chain returned, for `watch_steps`."""
+
+    bijector: tfb.Bijector
+    value: tf.Tensor
+    log_det: tf.Tensor
+
+
+_watchers: list[list[Step]] = []
+
+
+@contextlib.contextmanager
+def watch_steps() -> Iterator[list[Step]]:
+    """Collects, in order, what each layer of a chain returns while the context is open."""
+    steps: list[Step] = []
+    _watchers.append(steps)
+    try:
+        yield steps
+    finally:
+        _watchers.remove(steps)
+
+
+class Bijector(tfb.Bijector):
+    """An invertible layer: `forward` maps latent z to data x, `inverse` maps x to z.
+
+    A subclass writes two methods, each of which evaluates its network once:
+
+        _forward_and_log_det(z, condition)  ->  x [..., *event],  log |det ∂x/∂z|
+        _inverse_and_log_det(x, condition)  ->  z [..., *event],  log |det ∂z/∂x|
+
+    The log-det is in nats, one value per event of rank `forward_min_event_ndims`
+    (`inverse_min_event_ndims`), or anything that broadcasts to that. From these two come
+    TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's rules for `event_ndims`, and
+    `forward_and_log_det` and `inverse_and_log_det`, which return both results of one pass.
+
+    A layer whose result depends on side information has a `condition_shape`; it must
+    then be given `condition=` [..., *condition_shape], whose batch dimensions broadcast
+    with the value's. A layer without one refuses a condition.
+
+    Nothing is remembered between calls: results are always those of the current weights.
+    Two bijectors are equal only if they are the same object. `copy()` shares weights.
+
+    Args:
+      event_shape: what values end in, if the layer fixes it (then it is checked), or None.
+      min_event_ndims: rank of an event; by default that of `event_shape`.
+      inverse_min_event_ndims: rank of an event of x, where it differs from that of z.
+      condition_shape: shape of one condition, or None.
+      dtype: of values, or None for any.
+      is_constant_jacobian: whether the log-det is the same for all values.
+      parameters: `dict(locals())`, taken on the first line of the subclass's `__init__`.
+      name: name of its ops and layer.
+    """
+
+    _cache = _NoCache()
+
+    def __init__(
+        self,
+        *,
+        event_shape: tuple[int, ...] | None = None,
+        min_event_ndims: int | None = None,
+        inverse_min_event_ndims: int | None = None,
+        condition_shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        is_constant_jacobian: bool = False,
+        parameters: dict[str, Any] | None = None,
+        name: str | None = None,
+    ):
+        if min_event_ndims is None:
+            if event_shape is None:
+                raise ValueError("Give a bijector either `event_shape` or `min_event_ndims`.")
+            min_event_ndims = len(event_shape)
+        super().__init__(
+            forward_min_event_ndims=min_event_ndims,
+            inverse_min_event_ndims=min_event_ndims if inverse_min_event_ndims is None else inverse_min_event_ndims,
+            is_constant_jacobian=is_constant_jacobian,
+            dtype=None if dtype is None else tf.as_dtype(dtype),
+            parameters={} if parameters is None else parameters,
+            name=name,
+        )
+        self._event_shape = self._no_dependency(event_shape)
+        self._condition_shape = self._no_dependency(condition_shape)
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of one condition; None for a layer that takes none."""
+        return self._condition_shape
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every data-dependent layer has seen `initialize`."""
+        return True
+
+    def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
+        """Sets data-dependent weights from a batch x [n, *event]. Most layers have none."""
+
+    def forward_and_log_det(
+        self, z: Any, condition: Any = None, event_ndims: int | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """x = forward(z) and log |det ∂x/∂z|, from one evaluation.
+
+        Args:
+          z: [..., *event].
+          condition: [..., *condition_shape], or None.
+          event_ndims: rank of the events; the log-det is summed over those dimensions. At
+            least, and by default, `forward_min_event_ndims`.
+
+        Returns:
+          x [..., *event] and log_det [...], in nats.
+
+        Raises:
+          ValueError: for a missing or unexpected condition, or a wrong shape.
+        """
+        with tf.name_scope(f"{self.name}/forward_and_log_det"):
+            z, condition = self._check_value("z", z), self._check_condition(condition)
+            return self._forward_step(z, condition, event_ndims or self.forward_min_event_ndims)
+
+    def inverse_and_log_det(
+        self, x: Any, condition: Any = None, event_ndims: int | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """z = inverse(x) and log |det ∂z/∂x|, from one evaluation.
+
+        Arguments, results and errors are as for `forward_and_log_det`.
+        """
+        with tf.name_scope(f"{self.name}/inverse_and_log_det"):
+            x, condition = self._check_value("x", x), self._check_condition(condition)
+            return self._inverse_step(x, condition, event_ndims or self.inverse_min_event_ndims)
+
+    def copy(self, **overrides: Any) -> Bijector:
+        """A copy that shares this bijector's weights.
+
+        Raises:
+          ValueError: if `overrides` would give the copy weights of its own.
+        """
+        return copy_sharing_weights(self, overrides)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # What subclasses write.
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        raise NotImplementedError(f"{type(self).__name__} must define `_forward_and_log_det(z, condition)`.")
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        raise NotImplementedError(f"{type(self).__name__} must define `_inverse_and_log_det(x, condition)`.")
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any) -> dict:
+        return {}
+
+    # One step of a chain: unchecked, with the log-det over `event_ndims` dimensions.
+
+    def _forward_step(self, z: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
+        x, log_det = self._forward_and_log_det(z, condition)
+        return x, self._per_event(log_det, z, self.forward_min_event_ndims, event_ndims, condition)
+
+    def _inverse_step(self, x: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
+        z, log_det = self._inverse_and_log_det(x, condition)
+        return z, self._per_event(log_det, x, self.inverse_min_event_ndims, event_ndims, condition)
+
+    def _per_event(
+        self, log_det: tf.Tensor, value: tf.Tensor, min_event_ndims: int, event_ndims: int, condition: Any
+    ) -> tf.Tensor:
+        """`log_det` broadcast to one number per smallest event, summed to one per event."""
+        extra = event_ndims - min_event_ndims
+        if extra < 0 or value.shape.rank < event_ndims:
+            raise ValueError(
+                f"`event_ndims` must be at least {min_event_ndims} for {self.name} and at most the value's rank "
+                f"{value.shape.rank}; got {event_ndims}."
+            )
+        batch = shapes.batch_shape(value, min_event_ndims)
+        if condition is not None and self._condition_shape is not None:
+            batch = shapes.broadcast(batch, shapes.batch_shape(condition, len(self._condition_shape)))
+        if not (isinstance(batch, list) and log_det.shape.is_fully_defined() and log_det.shape.as_list() == batch):
+            log_det = tf.broadcast_to(log_det, shapes.broadcast(batch, shapes.batch_shape(log_det, 0)))
+        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+
+    # Where values enter.
+
+    def _check_value(self, name: str, value: Any) -> tf.Tensor:
+        value = tf.convert_to_tensor(value, dtype=self.dtype) if self.dtype else tf.convert_to_tensor(value)
+        return self._check_event(name, value)
+
+    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        if self._event_shape is not None:
+            rank = len(self._event_shape)
+            if value.shape.rank < rank or not value.shape[value.shape.rank - rank :].is_compatible_with(
+                self._event_shape
+            ):
+                raise ValueError(
+                    f"`{name}` must end in the event shape {list(self._event_shape)} of {self.name}; "
+                    f"got shape {value.shape.as_list()}."
+                )
+        return value
+
+    def _check_condition(self, condition: Any) -> tf.Tensor | None:
+        return check_condition(self.name, self._condition_shape, condition, self.dtype)
+
+    # TFP's hooks.
+
+    def _forward(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._forward_and_log_det(self._check_event("z", z), self._check_condition(condition))[0]
+
+    def _inverse(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._inverse_and_log_det(self._check_event("x", x), self._check_condition(condition))[0]
+
+    def _forward_log_det_jacobian(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._forward_step(
+            self._check_event("z", z), self._check_condition(condition), self.forward_min_event_ndims
+        )[1]
+
+    def _inverse_log_det_jacobian(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._inverse_step(
+            self._check_event("x", x), self._check_condition(condition), self.inverse_min_event_ndims
+        )[1]
+
+
+def check_condition(
+    name: str, condition_shape: tuple[int, ...] | None, condition: Any, dtype: tf.DType | None
+) -> tf.Tensor | None:
+    """`condition` as a tensor, if it is there exactly when `condition_shape` is and ends in it.
+
+    Raises:
+      ValueError: otherwise.
+    """
+    if condition_shape is None:
+        if condition is not None:
+            raise ValueError(f"{name} takes no condition (it has no `condition_shape`); leave `condition` out.")
+        return None
+    if condition is None:
+        raise ValueError(f"{name} needs `condition=` of shape [..., {', '.join(map(str, condition_shape))}].")
+    condition = tf.convert_to_tensor(condition)
+    if dtype is not None and condition.dtype != dtype:
+        condition = tf.cast(condition, dtype)
+    rank = len(condition_shape)
+    if condition.shape.rank < rank or not condition.shape[condition.shape.rank - rank :].is_compatible_with(
+        condition_shape
+    ):
+        raise ValueError(
+            f"`condition` must end in the condition shape {list(condition_shape)} of {name}; "
+            f"got shape {condition.shape.as_list()}."
+        )
+    return condition
+
+
+def copy_sharing_weights(module: Any, overrides: dict[str, Any]) -> Any:
+    """A copy of a bijector or distribution with other arguments and the same weights, or a `ValueError`."""
+    unknown = set(overrides) - set(module.parameters) - {"name"}
+    if unknown:
+        raise ValueError(f"{type(module).__name__} has no argument {sorted(unknown)}.")
+    changes = {key: value for key, value in overrides.items() if value is not module.parameters.get(key)}
+    if not changes:
+        return copy.copy(module)
+    duplicate = type(module)(**{**module.parameters, **changes})
+    if {id(v) for v in duplicate.variables} - {id(v) for change in changes.values() for v in _variables(change)} - {
+        id(v) for v in module.variables
+    }:
+        raise ValueError(
+            f"A copy of {type(module).__name__} with other {sorted(changes)} can't share its weights. "
+            "Make a new one, or copy without these arguments."
+        )
+    return duplicate
+
+
+def _variables(value: Any) -> tuple:
+    return tuple(getattr(value, "variables", ()))
+
+
+def report_step(bijector: tfb.Bijector, value: tf.Tensor, log_det: tf.Tensor) -> None:
+    """Tells every open `watch_steps` what a layer returned."""
+    for steps in _watchers:
+        steps.append(Step(bijector, value, log_det))

@@ -1,0 +1,82 @@
+"""A conditional bijector with its condition filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_nvp.bijectors.bijector import Bijector
+
+
+class Conditioned(Bijector):
+    """`bijector` at one condition: a bijector that takes none, with the condition's batch shape.
+
+    Args:
+      bijector: one with a `condition_shape`.
+      condition: [*batch, *condition_shape].
+
+    Raises:
+      ValueError: if `bijector` takes no condition, or one of another shape.
+    """
+
+    def __init__(self, bijector: Bijector, condition: Any, *, name: str | None = None):
+        parameters = dict(locals())
+        if bijector.condition_shape is None:
+            raise ValueError(f"{bijector.name} takes no condition (it has no `condition_shape`).")
+        super().__init__(
+            min_event_ndims=bijector.forward_min_event_ndims,
+            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
+            dtype=bijector.dtype,
+            is_constant_jacobian=bijector.is_constant_jacobian,
+            parameters=parameters,
+            name=name or f"conditioned_{bijector.name}",
+        )
+        self._bijector = bijector
+        self._condition = bijector._check_condition(condition)
+
+    @property
+    def condition(self) -> tf.Tensor:
+        """The condition that is filled in, [*batch, *condition_shape]."""
+        return self._condition
+
+    @property
+    def bijector(self) -> Bijector:
+        """The conditional bijector."""
+        return self._bijector
+
+    @property
+    def is_initialized(self) -> bool:
+        return self._bijector.is_initialized
+
+    def _forward_step(self, z: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._bijector._forward_step(z, self._condition, event_ndims)
+
+    def _inverse_step(self, x: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._bijector._inverse_step(x, self._condition, event_ndims)
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._bijector._forward_and_log_det(z, self._condition)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._bijector._inverse_and_log_det(x, self._condition)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.forward_event_shape(shape)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.inverse_event_shape(shape)
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.forward_event_shape_tensor(shape)
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.inverse_event_shape_tensor(shape)
+
+    def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
+        rank = self._condition.shape.rank - len(self._bijector.condition_shape)
+        return self._condition.shape[:rank]
+
+    def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
+        rank = self._condition.shape.rank - len(self._bijector.condition_shape)
+        return tf.shape(self._condition)[:rank]

@@ -1,0 +1,161 @@
+"""Coupling: one part of the event shapes the map of the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.conditioners.network import Network, variables_of
+from tfp_nvp.transformers import Transformer
+
+
+class Coupling(Bijector):
+    """A transformer on one part of an event, its raw numbers from the other part.
+
+        raw = conditioner(x_kept, condition)
+        x_kept = z_kept,    x_rest = f(z_rest; raw)
+        log_det = Σ_rest log |df/dz|
+
+    Both directions cost one evaluation of the conditioner.
+
+    Args:
+      transformer: f.
+      conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k]
+        and returns [n, p · m], the p = `transformer.num_parameters` raw numbers of the m others:
+        all first numbers, then all second ones. For images with a mask over the last axis
+        only, [n, h, w, k] → [n, h, w, p · m]; with a mask that varies over h and w, the
+        whole event with zeros in place of the rest, [n, h, w, c] → [n, h, w, p · c].
+      mask: boolean array of the event's shape, `True` where the event is kept. With a
+        condition it may keep nothing: the raw numbers then come from the condition alone.
+      condition_shape: shape of the condition, or None.
+      dtype: of values.
+
+    Raises:
+      TypeError, ValueError: if the mask keeps all or nothing, or a conditioner's output
+        does not fit.
+
+    >>> from tfp_nvp import conditioners, masks, transformers
+    >>> coupling = Coupling(transformers.Affine(), conditioners.MLP(2 * 2), masks.half(4))
+    >>> coupling.forward(tf.ones([3, 4])).shape
+    TensorShape([3, 4])
+
+    References: Dinh, Krueger & Bengio (2015), arXiv:1410.8516, section 3.2; Dinh,
+    Sohl-Dickstein & Bengio (2017), arXiv:1605.08803, equations 4 to 9.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        conditioner: keras.layers.Layer,
+        mask: Any,
+        *,
+        condition_shape: Any = None,
+        dtype: Any = "float32",
+        name: str = "coupling",
+    ):
+        parameters = dict(locals())
+        checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.ndim == 0:
+            raise TypeError(
+                f"`mask` must be a boolean array of the event's shape; got {mask.dtype} of shape {mask.shape}."
+            )
+        if mask.all() or (condition_shape is None and not mask.any()):
+            raise ValueError(
+                "`mask` must keep some elements (True) and leave others to transform (False); "
+                "only with a `condition_shape` may it keep none."
+            )
+        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
+        super().__init__(
+            event_shape=mask.shape, condition_shape=condition_shape, dtype=dtype, parameters=parameters, name=name
+        )
+        self.transformer = self._no_dependency(transformer)
+        split = _Split(mask) if (mask == mask.reshape(-1, mask.shape[-1])[0]).all() else _Masked(mask)
+        self._parts = self._no_dependency(split)
+        network = Network(
+            conditioner,
+            input_shape=split.kept_shape,
+            condition_shape=condition_shape,
+            num_outputs=transformer.num_parameters * split.rest_shape[-1],
+            dtype=self.dtype,
+        )
+        self._network = self._no_dependency(network)
+        self._weights = variables_of(conditioner)
+
+    @property
+    def conditioner(self) -> keras.layers.Layer:
+        """The Keras layer that computes the raw numbers."""
+        return self._network.layer
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        kept, rest = self._parts.split(z)
+        x, log_det = self.transformer.forward(rest, self._raw(kept, condition))
+        return self._parts.merge(kept, x), self._parts.sum(log_det)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        kept, rest = self._parts.split(x)
+        z, log_det = self.transformer.inverse(rest, self._raw(kept, condition))
+        return self._parts.merge(kept, z), self._parts.sum(log_det)
+
+    def _raw(self, kept: tf.Tensor, condition: Any) -> list[tf.Tensor]:
+        return tf.split(self._network(kept, condition), self.transformer.num_parameters, axis=-1)
+
+
+class _Split:
+    """The two parts as slices of the last axis, for a mask that varies along that axis only."""
+
+    def __init__(self, mask: np.ndarray):
+        row = mask.reshape(-1, mask.shape[-1])[0]
+        self._kept, self._rest = np.flatnonzero(row), np.flatnonzero(~row)
+        self._order = np.argsort(np.concatenate([self._kept, self._rest]))
+        self._rest_first = bool((np.diff(np.concatenate([self._rest, self._kept])) == 1).all())
+        self._event_ndims = mask.ndim
+        self.kept_shape = (*mask.shape[:-1], len(self._kept))
+        self.rest_shape = (*mask.shape[:-1], len(self._rest))
+
+    def split(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _take(value, self._kept), _take(value, self._rest)
+
+    def merge(self, kept: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+        kept = shapes.broadcast_batch(kept, shapes.batch_shape(rest, self._event_ndims), self._event_ndims)
+        if self._rest_first:
+            return tf.concat([rest, kept], axis=-1)
+        return _take(tf.concat([kept, rest], axis=-1), self._order)
+
+    def sum(self, log_det: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(log_det, axis=list(range(-self._event_ndims, 0)))
+
+
+class _Masked:
+    """The two parts as the whole event each, for a mask of any pattern."""
+
+    def __init__(self, mask: np.ndarray):
+        self._mask = mask
+        self.kept_shape = self.rest_shape = mask.shape
+
+    def split(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.where(self._mask, value, tf.zeros_like(value)), value
+
+    def merge(self, kept: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+        return tf.where(self._mask, kept, rest)
+
+    def sum(self, log_det: tf.Tensor) -> tf.Tensor:
+        axes = list(range(-self._mask.ndim, 0))
+        return tf.reduce_sum(tf.where(self._mask, tf.zeros_like(log_det), log_det), axis=axes)
+
+
+def _take(value: tf.Tensor, indices: np.ndarray) -> tf.Tensor:
+    """`value[..., indices]`: as a slice where the indices are a run, which is free, else gathered."""
+    if not len(indices):
+        return value[..., :0]
+    first, last = int(indices[0]), int(indices[-1])
+    if (indices == np.arange(first, first + len(indices))).all():
+        return value[..., first : last + 1]
+    return tf.gather(value, indices, axis=-1)
+
+

@@ -1,0 +1,81 @@
+"""Fixed permutations of a vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import masks
+from tfp_nvp.bijectors.bijector import Bijector
+
+
+class Permute(Bijector):
+    """x = z[..., permutation], along the last axis, with log_det = 0.
+
+    Args:
+      permutation: the integers 0 to d − 1 in any order.
+
+    Raises:
+      ValueError: if it is not a permutation.
+
+    >>> Permute([2, 0, 1]).forward(tf.constant([10.0, 20.0, 30.0])).numpy().tolist()
+    [30.0, 10.0, 20.0]
+    """
+
+    def __init__(self, permutation: Any, *, name: str = "permute"):
+        parameters = dict(locals())
+        order = np.asarray(permutation)
+        if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
+            raise ValueError(f"`permutation` must hold each of 0 to d − 1 once; got {permutation!r}.")
+        super().__init__(min_event_ndims=1, is_constant_jacobian=True, parameters=parameters, name=name)
+        self._order = self._no_dependency(order)
+        self._inverse_order = self._no_dependency(np.argsort(order))
+
+    @classmethod
+    def random(cls, size: int, seed: int, *, name: str = "permute") -> Permute:
+        """A permutation of `size` elements drawn from `seed`."""
+        return cls(masks.random_permutation(size, seed), name=name)
+
+    @property
+    def permutation(self) -> np.ndarray:
+        """Where each element of x comes from; int [d]."""
+        return self._order
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._gather("z", z, self._order), tf.zeros([], z.dtype)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._gather("x", x, self._inverse_order), tf.zeros([], x.dtype)
+
+    def _gather(self, name: str, value: tf.Tensor, order: np.ndarray) -> tf.Tensor:
+        if value.shape[-1] != len(order):
+            raise ValueError(f"`{name}` must have {len(order)} elements on its last axis; got shape {value.shape}.")
+        return tf.gather(value, order, axis=-1)
+
+    @property
+    def _is_permutation(self) -> bool:
+        return True
+
+
+class Reverse(Bijector):
+    """x = z in reverse order along the last axis, with log_det = 0.
+
+    >>> Reverse().forward(tf.constant([1.0, 2.0, 3.0])).numpy().tolist()
+    [3.0, 2.0, 1.0]
+    """
+
+    def __init__(self, *, name: str = "reverse"):
+        parameters = dict(locals())
+        super().__init__(min_event_ndims=1, is_constant_jacobian=True, parameters=parameters, name=name)
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.reverse(z, axis=[-1]), tf.zeros([], z.dtype)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.reverse(x, axis=[-1]), tf.zeros([], x.dtype)
+
+    @property
+    def _is_permutation(self) -> bool:
+        return True

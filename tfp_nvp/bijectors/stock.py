@@ -1,0 +1,82 @@
+"""TFP's own bijectors among ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp.bijectors.bijector import Bijector
+
+tfb = tfp.bijectors
+
+
+class Stock(Bijector):
+    """A stock `tfb.Bijector` with our interface: two calls, and no answer from TFP's cache.
+
+    `Chain`, `Invert` and `Flow` wrap the stock bijectors they are given in this.
+
+    Args:
+      bijector: any injective `tfb.Bijector` of one tensor.
+
+    Raises:
+      TypeError: if it is not one.
+    """
+
+    def __init__(self, bijector: tfb.Bijector, *, name: str | None = None):
+        parameters = dict(locals())
+        if not isinstance(bijector, tfb.Bijector):
+            raise TypeError(f"`bijector` must be a tfb.Bijector; got {bijector!r}.")
+        if tf.nest.is_nested(bijector.forward_min_event_ndims) or not bijector._is_injective:
+            raise TypeError(f"`bijector` must map one tensor to one tensor, injectively; got {bijector!r}.")
+        super().__init__(
+            min_event_ndims=bijector.forward_min_event_ndims,
+            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
+            dtype=bijector.dtype,
+            is_constant_jacobian=bijector.is_constant_jacobian,
+            parameters=parameters,
+            name=name or bijector.name,
+        )
+        self._bijector = bijector
+
+    @property
+    def bijector(self) -> tfb.Bijector:
+        """The stock bijector."""
+        return self._bijector
+
+    # tf.identity: the cache goes by tensor identity, and nobody has seen this tensor.
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        z = tf.identity(z)
+        return self._bijector.forward(z), self._bijector.forward_log_det_jacobian(z, self.forward_min_event_ndims)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        x = tf.identity(x)
+        return self._bijector.inverse(x), self._bijector.inverse_log_det_jacobian(x, self.inverse_min_event_ndims)
+
+    def _is_increasing(self, **kwargs: Any) -> Any:
+        return self._bijector._internal_is_increasing(**kwargs)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.forward_event_shape(shape)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.inverse_event_shape(shape)
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.forward_event_shape_tensor(shape)
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.inverse_event_shape_tensor(shape)
+
+    def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
+        return self._bijector.experimental_batch_shape(x_event_ndims=x_event_ndims)
+
+    def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
+        return self._bijector.experimental_batch_shape_tensor(x_event_ndims=x_event_ndims)
+
+
+def as_bijector(bijector: tfb.Bijector) -> Bijector:
+    """Ours as it is, a stock one wrapped."""
+    return bijector if isinstance(bijector, Bijector) else Stock(bijector)

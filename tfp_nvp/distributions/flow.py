@@ -1,0 +1,308 @@
+"""A normalizing flow: a base distribution and a bijector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import shapes
+from tfp_nvp.bijectors.bijector import Bijector, check_condition, copy_sharing_weights, report_step
+from tfp_nvp.bijectors.conditioned import Conditioned
+from tfp_nvp.bijectors.stock import as_bijector
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
+    """The distribution of x = g(z), where z is drawn from a base and g is a bijector.
+
+        log p(x | c) = log p_base(z) + log |det ∂z/∂x|,    z = g⁻¹(x; c)
+
+    A `tfd.TransformedDistribution` of which every method evaluates each network once.
+
+    Args:
+      distribution: the base, any `tfd.Distribution` with an event of z's shape.
+      bijector: g, ours or one of TFP's own.
+      name: name of its ops.
+
+    Raises:
+      TypeError: if either is of another type.
+      ValueError: if the base's events do not fit the bijector.
+
+    >>> from tfp_nvp import bijectors, transformers
+    >>> base = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
+    >>> flow = Flow(base, bijectors.Elementwise(transformers.Affine(), [2]))
+    >>> flow.log_prob(tf.zeros([5, 2])).shape
+    TensorShape([5])
+
+    References: Papamakarios et al. (2021), "Normalizing Flows for Probabilistic Modeling
+    and Inference", arXiv:1912.02762, equation 4.
+    """
+
+    def __init__(
+        self,
+        distribution: tfd.Distribution,
+        bijector: tfb.Bijector,
+        *,
+        parameters: dict[str, Any] | None = None,
+        name: str = "flow",
+    ):
+        parameters = dict(locals()) if parameters is None else parameters
+        if not isinstance(distribution, tfd.Distribution):
+            raise TypeError(f"`distribution` must be a tfd.Distribution; got {distribution!r}.")
+        if not isinstance(bijector, tfb.Bijector):
+            raise TypeError(f"`bijector` must be a tfb.Bijector; got {bijector!r}.")
+        bijector = as_bijector(bijector)
+        rank = distribution.event_shape.rank
+        if rank is not None and rank < bijector.forward_min_event_ndims:
+            raise ValueError(
+                f"`distribution` must have events of at least {bijector.forward_min_event_ndims} dimension(s), as "
+                f"{bijector.name} maps such; its event shape is {distribution.event_shape.as_list()}. "
+                "Wrap it in tfd.Independent or tfd.Sample."
+            )
+        super().__init__(
+            distribution,
+            bijector,
+            kwargs_split_fn=_split_condition,
+            parameters={k: v for k, v in parameters.items() if k not in ("self", "__class__", "parameters")},
+            name=name,
+        )
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of one condition; None for a flow that takes none."""
+        base = getattr(self.distribution, "condition_shape", None)
+        return self.bijector.condition_shape if base is None else base
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every data-dependent layer has seen `initialize`."""
+        return self.bijector.is_initialized
+
+    def initialize(self, x: Any, condition: Any = None) -> None:
+        """Sets data-dependent layers (ActNorm) from a batch.
+
+        Args:
+          x: [n, *event_shape], n at least 2.
+          condition: [n, *condition_shape], or None.
+
+        Raises:
+          ValueError: for a wrong shape, fewer than two rows, or values that are not finite.
+        """
+        x, condition = self._as_event("x", x), self._as_condition(condition)
+        if x.shape.rank != self.event_shape.rank + 1 or x.shape[0] < 2:
+            raise ValueError(f"`x` must be a batch of at least 2 events [n, *event_shape]; got shape {x.shape}.")
+        bad = np.flatnonzero(~np.isfinite(x.numpy()).reshape(len(x), -1).all(axis=-1))
+        if bad.size:
+            raise ValueError(f"`x` must be finite; it is not in {bad.size} row(s): {bad[:5].tolist()}.")
+        self.bijector.initialize(x, condition)
+
+    def sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None, condition: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples and their log-density, from one evaluation.
+
+        Args:
+          sample_shape: an int or a list.
+          seed: an int or a stateless seed [2].
+          condition: [*batch, *condition_shape], or None.
+
+        Returns:
+          x [*sample_shape, *batch, *event_shape] and log_prob [*sample_shape, *batch], in nats.
+        """
+        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, condition=condition)
+
+    def encode(self, x: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latent z and log |det ∂z/∂x| of data x: [..., *event_shape] → [..., *z event], [...]."""
+        x, condition = self._as_event("x", x), self._as_condition(condition)
+        return self.bijector.inverse_and_log_det(x, self._for_bijector(condition), event_ndims=self.event_shape.rank)
+
+    def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data x and log |det ∂x/∂z| of latents z: [..., *z event] → [..., *event_shape], [...]."""
+        z, condition = _as_dtype(z, self.dtype), self._as_condition(condition)
+        rank = self.distribution.event_shape.rank
+        return self.bijector.forward_and_log_det(z, self._for_bijector(condition), event_ndims=rank)
+
+    def given(self, condition: Any) -> Flow:
+        """This flow at one condition: a distribution that takes none, for joint distributions, MCMC and VI.
+
+        Args:
+          condition: [*batch, *condition_shape]; `batch` becomes part of the batch shape.
+
+        Raises:
+          ValueError: if the flow takes no condition, or one of another shape.
+        """
+        if self.condition_shape is None:
+            raise ValueError(f"{self.name} takes no condition (it has no `condition_shape`).")
+        condition = self._as_condition(condition)
+        base = self.distribution
+        if getattr(base, "condition_shape", None) is not None:
+            base = base.given(condition)
+        bijector = self.bijector
+        if bijector.condition_shape is not None:
+            bijector = Conditioned(bijector, condition)
+        return Flow(base, bijector, name=f"{self.name}_given")
+
+    def copy(self, **overrides: Any) -> Flow:
+        """A copy that shares this flow's weights.
+
+        Raises:
+          ValueError: if `overrides` would give the copy weights of its own.
+        """
+        return copy_sharing_weights(self, overrides)
+
+    def __getitem__(self, slices: Any) -> Flow:
+        base, bijector = self.distribution, self.bijector
+        if base.batch_shape.rank:
+            base = tfd.BatchBroadcast(base, self.batch_shape)[slices]
+        if isinstance(bijector, Conditioned):
+            rank = len(bijector.bijector.condition_shape)
+            condition = shapes.broadcast_batch(bijector.condition, self.batch_shape.as_list(), rank)
+            slices = slices if isinstance(slices, tuple) else (slices,)
+            bijector = Conditioned(bijector.bijector, condition[(*slices, ..., *[slice(None)] * rank)])
+        return Flow(base, bijector, name=self.name)
+
+    def __iter__(self) -> Iterator:
+        raise TypeError(f"{type(self).__name__} object is not iterable")
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # TFP's hooks. `condition` reaches them as a keyword argument.
+
+    def _log_prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        condition = self._as_condition(condition)
+        z, log_det = self.encode(x, condition)
+        log_prob = self.distribution.log_prob(z, **self._for_base(condition))
+        report_step(self.distribution, z, log_prob)
+        return log_prob + log_det
+
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_log_prob(self._as_event("value", value), name, **kwargs)
+
+    def _prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return tf.exp(self._log_prob(x, condition))
+
+    def _call_sample_n(
+        self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None
+    ) -> tf.Tensor:
+        """Adds `temperature` to TFP's `sample`.
+
+        Latents are drawn towards the base's mean: mean + temperature · (z − mean). For a
+        Gaussian base this is the base with its standard deviation times `temperature`
+        (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
+        """
+        condition = self._as_condition(condition)
+        z = self._base_for(condition).sample(
+            self._base_sample_shape(sample_shape, condition), seed=_stateless(seed), **self._for_base(condition)
+        )
+        if temperature is not None:
+            mean = self.distribution.mean(**self._for_base(condition))
+            z = mean + tf.cast(temperature, z.dtype) * (z - mean)
+        return self.decode(z, condition)[0]
+
+    def _sample_and_log_prob(self, sample_shape: Any, seed: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        condition = self._as_condition(condition)
+        z, log_prob = self._base_for(condition).experimental_sample_and_log_prob(
+            self._base_sample_shape(sample_shape, condition), seed=_stateless(seed), **self._for_base(condition)
+        )
+        x, log_det = self.decode(z, condition)
+        return x, log_prob - log_det
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
+        return {}
+
+    def _batch_shape(self) -> tf.TensorShape:
+        rank = self.distribution.event_shape.rank
+        return tf.broadcast_static_shape(
+            self.distribution.batch_shape, self.bijector.experimental_batch_shape(x_event_ndims=rank)
+        )
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        rank = self.distribution.event_shape.rank
+        return tf.broadcast_dynamic_shape(
+            self.distribution.batch_shape_tensor(), self.bijector.experimental_batch_shape_tensor(x_event_ndims=rank)
+        )
+
+    def _broadcast_parameters_with_batch_shape(self, batch_shape: Any) -> Flow:
+        return Flow(tfd.BatchBroadcast(self.distribution, batch_shape), self.bijector, name=self.name)
+
+    # Where values enter.
+
+    def _as_event(self, name: str, value: Any) -> tf.Tensor:
+        value = _as_dtype(value, self.dtype)
+        rank = self.event_shape.rank
+        if value.shape.rank is None or value.shape.rank < rank or not _ends_in(value.shape, self.event_shape):
+            raise ValueError(
+                f"`{name}` must end in the event shape {self.event_shape.as_list()} of {self.name}; "
+                f"got shape {value.shape}."
+            )
+        return value
+
+    def _as_condition(self, condition: Any) -> tf.Tensor | None:
+        return check_condition(self.name, self.condition_shape, condition, self.dtype)
+
+    def _for_bijector(self, condition: tf.Tensor | None) -> tf.Tensor | None:
+        return None if self.bijector.condition_shape is None else condition
+
+    def _for_base(self, condition: tf.Tensor | None) -> dict[str, Any]:
+        return {} if getattr(self.distribution, "condition_shape", None) is None else {"condition": condition}
+
+    # How samples of the base get the batch shape of flow and condition.
+
+    def _full_batch(self, condition: tf.Tensor | None) -> shapes.BatchShape:
+        batch = self.batch_shape
+        batch = batch.as_list() if batch.is_fully_defined() else self.batch_shape_tensor()
+        if condition is None:
+            return batch
+        return shapes.broadcast(batch, shapes.batch_shape(condition, len(self.condition_shape)))
+
+    def _base_for(self, condition: tf.Tensor | None) -> tfd.Distribution:
+        """The base; broadcast to the full batch if it has a batch of its own."""
+        if self.distribution.batch_shape.rank == 0:
+            return self.distribution
+        return tfd.BatchBroadcast(self.distribution, self._full_batch(condition))
+
+    def _base_sample_shape(self, sample_shape: Any, condition: tf.Tensor | None) -> shapes.BatchShape:
+        static = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else np.asarray(sample_shape)
+        if static is None:
+            sample = tf.reshape(tf.cast(sample_shape, tf.int32), [-1])
+        else:
+            sample = [int(size) for size in np.atleast_1d(static)]
+        if self.distribution.batch_shape.rank or self._for_base(condition):
+            return sample
+        return shapes.concat(sample, self._full_batch(condition))
+
+
+# So that isinstance(flow, tfd.TransformedDistribution) holds. Deriving from that public class would make
+# every flow a CompositeTensor, which bijectors that own weights can't be part of.
+tfd.TransformedDistribution.register(Flow)
+
+
+def _split_condition(kwargs: dict[str, Any]) -> tuple[dict, dict]:
+    return {}, kwargs
+
+
+def _as_dtype(value: Any, dtype: tf.DType) -> tf.Tensor:
+    if not tf.is_tensor(value):
+        value = tf.convert_to_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
+    return value if value.dtype == dtype else tf.cast(value, dtype)
+
+
+def _ends_in(shape: tf.TensorShape, event_shape: tf.TensorShape) -> bool:
+    return shape[shape.rank - event_shape.rank :].is_compatible_with(event_shape)
+
+
+def _stateless(seed: Any) -> Any:
+    """An int seed as a stateless one, so that equal seeds give equal samples on every call."""
+    if isinstance(seed, (int, np.integer)):
+        return tf.constant([int(seed) & 0x7FFFFFFF, (int(seed) >> 31) & 0x7FFFFFFF], tf.int32)
+    return seed

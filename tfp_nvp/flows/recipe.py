@@ -1,0 +1,58 @@
+"""What all recipes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks
+
+tfd = tfp.distributions
+
+
+def standard_normal(event_shape: tuple[int, ...], dtype: Any) -> tfd.Distribution:
+    """N(0, I) over events of a shape."""
+    zeros = tf.zeros(event_shape, dtype)
+    return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), len(event_shape))
+
+
+def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: Any) -> tfd.Distribution:
+    """The base a recipe was given, checked, or the standard normal."""
+    if base is None:
+        return standard_normal(event_shape, dtype)
+    if not isinstance(base, tfd.Distribution):
+        raise TypeError(f"`base` must be a tfd.Distribution over events of shape {list(event_shape)}; got {base!r}.")
+    if base.event_shape.as_list() != list(event_shape):
+        raise ValueError(
+            f"`base` must have the event shape {list(event_shape)}; its event shape is {base.event_shape.as_list()} and "
+            f"its batch shape {base.batch_shape.as_list()}. tfd.Independent or tfd.Sample turn a batch into an event."
+        )
+    if base.dtype != tf.as_dtype(dtype):
+        raise ValueError(f"`base` must be of dtype {tf.as_dtype(dtype).name}; it is {base.dtype.name}.")
+    return base
+
+
+def vector_shape(event_shape: Any, minimum: int = 2) -> tuple[int]:
+    """`event_shape` as (d,), d at least `minimum`, or an error that says so."""
+    (d, *rest) = sizes = checks.shape("event_shape", event_shape, min_rank=1)
+    if rest:
+        raise ValueError(f"`event_shape` must be [d], the shape of a vector; got {list(sizes)}.")
+    if d < minimum:
+        raise ValueError(f"`event_shape` must hold at least {minimum} elements for a coupling to split; got {[d]}.")
+    return sizes  # type: ignore[return-value]
+
+
+def seeds(seed: int | None, count: int) -> list[int]:
+    """`count` independent seeds from one, or from the machine's entropy if it is None."""
+    return [int(s) for s in np.random.default_rng(seed).integers(2**31 - 2**20, size=count)]
+
+
+def network_dtype(dtype: Any) -> Any:
+    """The policy of conditioners: Keras' global one if it is mixed and the flow is float32, else `dtype`."""
+    policy = keras.mixed_precision.global_policy()
+    mixed = policy.compute_dtype != policy.variable_dtype
+    return policy if mixed and tf.as_dtype(dtype) == tf.float32 else tf.as_dtype(dtype).name

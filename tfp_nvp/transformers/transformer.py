@@ -1,0 +1,58 @@
+"""What a transformer is."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+
+class Transformer(abc.ABC):
+    """An elementwise invertible map x = f(z; raw), shaped by raw numbers.
+
+    A subclass states `num_parameters`, the count p of raw numbers per element, and
+    maps `(value, raw)` to `(value, log_det)` both ways:
+
+        forward(z, raw)  ->  x,  log |dx/dz|
+        inverse(x, raw)  ->  z,  log |dz/dx|
+
+    `raw` is a sequence of p tensors, each of the value's shape (or broadcasting with
+    it): unconstrained real numbers, from a conditioner or from weights. The map is
+    best the identity where all of them are zero, so that a new flow is close to the
+    identity. Both log-dets have the value's shape, in nats; nothing is summed.
+
+    A transformer holds no weights. Its constructor's arguments, as attributes of the
+    same name, are all its state: two transformers of equal arguments are equal.
+    """
+
+    #: p, how many raw numbers one element needs.
+    num_parameters: int
+
+    @abc.abstractmethod
+    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """x [...] and log |dx/dz| [...] from z [...] and p raw tensors [...]."""
+
+    @abc.abstractmethod
+    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """z [...] and log |dz/dx| [...] from x [...] and p raw tensors [...]."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, from which an equal transformer is made."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Transformer:
+        """The transformer of `get_config`."""
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted(self.get_config().items(), key=lambda item: item[0]))))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
