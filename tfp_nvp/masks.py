@@ -17,7 +17,7 @@ def half(size: int, *, flip: bool = False) -> np.ndarray:
     >>> half(5).tolist()
     [True, True, False, False, False]
     """
-    size = checks.integer("size", size, 2)
+    size = checks.integer("size", size, 1)
     return (np.arange(size) < size // 2) ^ flip
 
 
@@ -27,7 +27,7 @@ def alternating(size: int, *, flip: bool = False) -> np.ndarray:
     >>> alternating(4).tolist()
     [True, False, True, False]
     """
-    size = checks.integer("size", size, 2)
+    size = checks.integer("size", size, 1)
     return (np.arange(size) % 2 == 0) ^ flip
 
 

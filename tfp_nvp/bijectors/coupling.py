@@ -85,12 +85,8 @@ class Coupling(Bijector):
             dtype=self.dtype,
         )
         self._network = self._no_dependency(network)
+        self.conditioner = self._no_dependency(conditioner)
         self._weights = variables_of(conditioner)
-
-    @property
-    def conditioner(self) -> keras.layers.Layer:
-        """The Keras layer that computes the raw numbers."""
-        return self._network.layer
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         kept, rest = self._parts.split(z)

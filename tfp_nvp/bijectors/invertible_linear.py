@@ -48,26 +48,26 @@ class InvertibleLinear(Bijector):
         order = np.arange(d) if seed is None else masks.random_permutation(d, seed)
         self._permutation = self._no_dependency(np.eye(d, dtype=self.dtype.as_numpy_dtype)[order])
         self._below = self._no_dependency(np.tril(np.ones((d, d), self.dtype.as_numpy_dtype), -1))
-        # One square matrix holds both triangles: L below the diagonal, U above.
-        self.triangles = tf.Variable(tf.zeros((d, d), self.dtype), name="triangles", trainable=True)
-        self.log_scale = tf.Variable(tf.zeros((d,), self.dtype), name="log_scale", trainable=True)
+        # One square matrix holds all: L below the diagonal, s on it, U above.
+        self.factors = tf.Variable(tf.zeros((d, d), self.dtype), name="factors", trainable=True)
 
-    def _factors(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """L and U + diag(exp(s)), each [d, d]."""
-        lower = tf.linalg.set_diag(self.triangles * self._below, tf.ones_like(self.log_scale))
-        upper = tf.linalg.set_diag(self.triangles * self._below.T, tf.exp(self.log_scale))
-        return lower, upper
+    def _triangles(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """L [d, d], U + diag(exp(s)) [d, d] and s [d]."""
+        log_scale = tf.linalg.diag_part(self.factors)
+        lower = tf.linalg.set_diag(self.factors * self._below, tf.ones_like(log_scale))
+        upper = tf.linalg.set_diag(self.factors * self._below.T, tf.exp(log_scale))
+        return lower, upper, log_scale
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        lower, upper = self._factors()
+        lower, upper, log_scale = self._triangles()
         columns = tf.reshape(z, (-1, z.shape[-1]))
         columns = tf.linalg.triangular_solve(lower, tf.transpose(columns), lower=True)
         columns = tf.linalg.triangular_solve(upper, columns, lower=False)
         x = tf.reshape(tf.matmul(columns, self._permutation, transpose_a=True), tf.shape(z))
-        return tf.ensure_shape(x, z.shape), -tf.reduce_sum(self.log_scale)
+        return tf.ensure_shape(x, z.shape), -tf.reduce_sum(log_scale)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        lower, upper = self._factors()
+        lower, upper, log_scale = self._triangles()
         matrix = tf.matmul(tf.matmul(lower, upper), self._permutation)
         rows = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), matrix, transpose_b=True)
-        return tf.ensure_shape(tf.reshape(rows, tf.shape(x)), x.shape), tf.reduce_sum(self.log_scale)
+        return tf.ensure_shape(tf.reshape(rows, tf.shape(x)), x.shape), tf.reduce_sum(log_scale)

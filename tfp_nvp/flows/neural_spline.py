@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Chain, Coupling, InvertibleLinear
+from tfp_nvp.bijectors import ActNorm, Chain, InvertibleLinear
 from tfp_nvp.conditioners import ResidualMLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, network_dtype, seeds, vector_shape
 from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfd = tfp.distributions
@@ -20,7 +21,7 @@ class NeuralSplineFlow(Flow):
     """Rational-quadratic spline couplings, each after a learned linear map: RQ-NSF (C).
 
     Args:
-      event_shape: [d], d at least 2.
+      event_shape: [d].
       num_layers: number of couplings, at least 1.
       hidden_units: width of each conditioner, a residual network.
       num_blocks: residual blocks of each conditioner.
@@ -66,9 +67,8 @@ class NeuralSplineFlow(Flow):
         )
         layers: list = [ActNorm(event_shape, dtype=dtype)]
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
-            mask = masks.half(d, flip=bool(i % 2))
-            conditioner = ResidualMLP(
-                transformer.num_parameters * int((~mask).sum()),
+            make = partial(
+                ResidualMLP,
                 hidden_units=hidden_units,
                 num_blocks=num_blocks,
                 activation=activation,
@@ -76,10 +76,9 @@ class NeuralSplineFlow(Flow):
                 seed=s,
                 dtype=network_dtype(dtype),
             )
+            mask = masks.half(d, flip=bool(i % 2))
             layers.append(InvertibleLinear(event_shape, seed=s if d > 2 else None, dtype=dtype, name=f"linear_{i}"))
             layers.append(
-                Coupling(
-                    transformer, conditioner, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}"
-                )
+                coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
         super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)

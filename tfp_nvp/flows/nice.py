@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import Chain, Coupling, Elementwise
+from tfp_nvp.bijectors import Chain, Elementwise
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, network_dtype, seeds, vector_shape
 from tfp_nvp.transformers import Affine, Shift
 
 tfd = tfp.distributions
@@ -21,7 +22,7 @@ class NICE(Flow):
     """Additive couplings on alternating parts, and one learned scale per element.
 
     Args:
-      event_shape: [d], d at least 2.
+      event_shape: [d].
       num_layers: number of couplings, at least 1; the paper has 4.
       hidden_units: widths of each conditioner's hidden layers.
       activation: a Keras activation.
@@ -58,15 +59,9 @@ class NICE(Flow):
         (d,) = event_shape
         layers: list = [Elementwise(Affine(), event_shape, dtype=dtype, name="scale")]
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
+            make = partial(MLP, hidden_units=hidden_units, activation=activation, seed=s, dtype=network_dtype(dtype))
             mask = masks.alternating(d, flip=bool(i % 2))
-            conditioner = MLP(
-                int((~mask).sum()),
-                hidden_units=hidden_units,
-                activation=activation,
-                seed=s,
-                dtype=network_dtype(dtype),
-            )
             layers.append(
-                Coupling(Shift(), conditioner, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
+                coupling(Shift(), make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
         super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)

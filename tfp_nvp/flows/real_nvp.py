@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Chain, Coupling, Permute
+from tfp_nvp.bijectors import ActNorm, Chain, Permute
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, network_dtype, seeds, vector_shape
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
@@ -25,7 +26,7 @@ class RealNVP(Flow):
     its density of a point does not depend on other points.
 
     Args:
-      event_shape: [d], d at least 2.
+      event_shape: [d].
       num_layers: number of couplings, at least 1.
       hidden_units: widths of each conditioner's hidden layers.
       activation: a Keras activation.
@@ -67,20 +68,12 @@ class RealNVP(Flow):
         )
         layers: list = []
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
+            make = partial(MLP, hidden_units=hidden_units, activation=activation, seed=s, dtype=network_dtype(dtype))
             mask = masks.half(d, flip=bool(i % 2))
-            conditioner = MLP(
-                transformer.num_parameters * int((~mask).sum()),
-                hidden_units=hidden_units,
-                activation=activation,
-                seed=s,
-                dtype=network_dtype(dtype),
-            )
             if i % 2 == 0 and i > 0 and d > 2:
                 layers.append(Permute.random(d, s, name=f"permute_{i}"))
             layers.append(ActNorm(event_shape, dtype=dtype, name=f"act_norm_{i}"))
             layers.append(
-                Coupling(
-                    transformer, conditioner, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}"
-                )
+                coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
         super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)

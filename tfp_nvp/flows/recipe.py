@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp.bijectors import Bijector, Coupling, Elementwise
+from tfp_nvp.transformers import Transformer
 
 tfd = tfp.distributions
 
@@ -36,13 +39,11 @@ def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: 
     return base
 
 
-def vector_shape(event_shape: Any, minimum: int = 2) -> tuple[int]:
-    """`event_shape` as (d,), d at least `minimum`, or an error that says so."""
-    (d, *rest) = sizes = checks.shape("event_shape", event_shape, min_rank=1)
-    if rest:
+def vector_shape(event_shape: Any) -> tuple[int]:
+    """`event_shape` as (d,), or an error that says what it must be."""
+    sizes = checks.shape("event_shape", event_shape, min_rank=1)
+    if len(sizes) != 1:
         raise ValueError(f"`event_shape` must be [d], the shape of a vector; got {list(sizes)}.")
-    if d < minimum:
-        raise ValueError(f"`event_shape` must hold at least {minimum} elements for a coupling to split; got {[d]}.")
     return sizes  # type: ignore[return-value]
 
 
@@ -56,3 +57,30 @@ def network_dtype(dtype: Any) -> Any:
     policy = keras.mixed_precision.global_policy()
     mixed = policy.compute_dtype != policy.variable_dtype
     return policy if mixed and tf.as_dtype(dtype) == tf.float32 else tf.as_dtype(dtype).name
+
+
+def coupling(
+    transformer: Transformer,
+    make_conditioner: Callable[[int], keras.layers.Layer],
+    mask: np.ndarray,
+    *,
+    condition_shape: Any,
+    dtype: Any,
+    name: str,
+) -> Bijector:
+    """A coupling; for d = 1, where nothing can be kept, what is left of it.
+
+    One element alone is shaped by the condition, or by weights if there is none.
+
+    Args:
+      transformer: what is applied.
+      make_conditioner: from the number of outputs to a Keras layer.
+      mask: [d], `True` where kept.
+      condition_shape, dtype, name: as for `Coupling`.
+    """
+    if mask.shape == (1,):
+        if condition_shape is None:
+            return Elementwise(transformer, mask.shape, dtype=dtype, name=name)
+        mask = np.zeros(1, bool)
+    conditioner = make_conditioner(transformer.num_parameters * int((~mask).sum()))
+    return Coupling(transformer, conditioner, mask, condition_shape=condition_shape, dtype=dtype, name=name)

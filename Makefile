@@ -1,0 +1,54 @@
+# The first Python of this list that is one of ours; `make PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+VENV_MIN ?= .venv-min
+# Tests run in this many processes, each of which holds TensorFlow (about 2 GB).
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help dev demo test test-min check format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+dev: $(VENV)/.installed ## Set up .venv with the package, editable, and all its tools
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; give one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV_MIN)/.installed: setup.cfg pyproject.toml constraints-min.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; give one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV_MIN)
+	$(VENV_MIN)/bin/python -m pip install --quiet --editable '.[test]' --constraint constraints-min.txt
+	touch $@
+
+demo: dev ## Fit flows to real data and to two moons, export and serve them: pictures in demo/
+	$(VENV)/bin/python -m tfp_nvp demo
+
+test: dev ## Run all tests
+	$(VENV)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+test-min: $(VENV_MIN)/.installed ## Run all tests with the oldest supported dependencies (Python 3.10 to 3.12)
+	$(VENV_MIN)/bin/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+check: dev ## Lint, types and doctests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest --doctest-modules tfp_nvp -n $(JOBS) --quiet
+
+format: dev ## Let ruff mend layout and imports
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+clean: ## Remove environments, caches and what the demo made
+	rm -rf $(VENV) $(VENV_MIN) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

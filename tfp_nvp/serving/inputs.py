@@ -1,0 +1,104 @@
+"""What a served model is made of, and the inputs it takes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+Specs = dict[str, tf.TensorSpec]
+
+
+class Served(NamedTuple):
+    """A distribution, and the Keras layer that makes its condition of the raw one (or None)."""
+
+    distribution: tfd.Distribution
+    encoder: keras.layers.Layer | None
+
+
+def served(model: Any) -> Served:
+    """The parts of a distribution or a `FlowModel`, checked.
+
+    Raises:
+      TypeError: for anything else.
+      ValueError: for one that no server can take: with a batch shape, an event shape that
+        is not known, or layers that have not seen `initialize`.
+    """
+    distribution, encoder = model, None
+    if isinstance(model, keras.Model):
+        distribution, encoder = getattr(model, "distribution", None), getattr(model, "encoder", None)
+    if not isinstance(distribution, tfd.Distribution):
+        raise TypeError(f"`model` must be a Flow, any tfd.Distribution, or a FlowModel; got {model!r}.")
+    _check_shapes(distribution)
+    if not getattr(distribution, "is_initialized", True):
+        raise ValueError(
+            f"{distribution.name} has data-dependent layers (ActNorm) that have seen no data. "
+            "Call `flow.initialize(x)` with a batch, or fit it, and export then."
+        )
+    return Served(distribution, encoder)
+
+
+def _check_shapes(distribution: tfd.Distribution) -> None:
+    name, event_shape = distribution.name, distribution.event_shape
+    if not isinstance(event_shape, tf.TensorShape) or not event_shape.is_fully_defined():
+        raise ValueError(f"`model` must have one event of a known shape; that of {name} is {event_shape}.")
+    if distribution.batch_shape.rank != 0:
+        raise ValueError(
+            f"`model` must have the batch shape [], as a server's batch is its rows; that of {name} is "
+            f"{distribution.batch_shape.as_list()}. Wrap it in tfd.Independent to make the batch part of the event."
+        )
+
+
+def condition_specs(model: Served) -> Specs:
+    """The inputs of every signature that carry the condition: none, `condition`, or `condition_KEY` of several."""
+    shape = getattr(model.distribution, "condition_shape", None)
+    if shape is None:
+        return {}
+    if model.encoder is None:
+        return {"condition": rows("condition", shape, model.distribution.dtype)}
+    inputs = _encoder_inputs(model.encoder)
+    if not isinstance(inputs, (dict, list, tuple)):
+        return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}
+    named = inputs if isinstance(inputs, dict) else {each.name: each for each in inputs}
+    return {
+        f"condition_{key}": rows(f"condition_{key}", each.shape[1:], each.dtype) for key, each in named.items()
+    }
+
+
+def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
+    """The distribution's condition of the raw inputs, through the encoder if there is one."""
+    if not raw:
+        return None
+    if model.encoder is None:
+        return raw["condition"]
+    inputs = _encoder_inputs(model.encoder)
+    if isinstance(inputs, dict):
+        return model.encoder({key: raw[f"condition_{key}"] for key in inputs})
+    if isinstance(inputs, (list, tuple)):
+        return model.encoder([raw[f"condition_{each.name}"] for each in inputs])
+    return model.encoder(raw["condition"])
+
+
+def _encoder_inputs(encoder: keras.layers.Layer) -> Any:
+    """The encoder's input, or a dict or list of them, each with `shape`, `dtype` and `name`."""
+    inputs = getattr(encoder, "input", None) if encoder.built and getattr(encoder, "inputs", None) else None
+    if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
+        return inputs[0] if isinstance(encoder, keras.Sequential) else inputs
+    if inputs is not None:
+        return inputs
+    shape = (encoder.get_build_config() or {}).get("input_shape") if encoder.built else None
+    if isinstance(shape, (list, tuple)) and shape and all(size is None or isinstance(size, int) for size in shape):
+        return keras.KerasTensor(shape, dtype=encoder.input_dtype if hasattr(encoder, "input_dtype") else None)
+    raise ValueError(
+        f"The encoder {encoder.name!r} does not say what its input looks like. Make it a functional model, "
+        "keras.Model(inputs, outputs), or a keras.Sequential that begins with keras.Input(shape)."
+    )
+
+
+def rows(name: str, shape: Any, dtype: Any) -> tf.TensorSpec:
+    """The spec of an input or output with the batch in front."""
+    return tf.TensorSpec([None, *shape], dtype, name=name)

@@ -1,0 +1,86 @@
+"""Samples of a distribution with a seed for each row."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp.distributions import Flow
+from tfp_nvp.serving.threefry import normals, uniforms
+
+tfd = tfp.distributions
+# The public classes are these made into composite tensors; without that, TFP makes one of these.
+_Independent, _Sample = tfd.Independent.__bases__[0], tfd.Sample.__bases__[0]
+_Transformed = tfd.TransformedDistribution.__bases__[0]
+
+
+def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+    """One sample for each row of `seed`.
+
+    Equal seeds (with equal conditions) give equal rows, whoever shares the batch; rows of
+    different seeds are independent. Normal, uniform, logistic and Laplace bases, in
+    `tfd.Independent` or `tfd.Sample` or not, are drawn for all rows at once, and so is
+    `tfd.MultivariateNormalDiag`; any other is drawn row by row.
+
+    Args:
+      distribution: of batch shape [].
+      seed: int32 [n, 2].
+      condition: [n, *condition_shape], or None.
+
+    Returns:
+      [n, *event_shape].
+    """
+    if isinstance(distribution, Flow):
+        return distribution.decode(base_rows(distribution, seed, condition), condition)[0]
+    if type(distribution) in (_Transformed, tfd.TransformedDistribution) and _has_no_batch(distribution.distribution):
+        return distribution.bijector.forward(sample_rows(distribution.distribution, seed))
+    size = math.prod(distribution.event_shape.as_list())
+    if distribution.dtype in (tf.float32, tf.float64):
+        core = _core(distribution)
+        if type(core) in (tfd.Normal, tfd.MultivariateNormalDiag):
+            return distribution.mean() + distribution.stddev() * _as_events(distribution, normals, seed, size)
+        if type(core) in (tfd.Uniform, tfd.Logistic, tfd.Laplace):
+            return core.quantile(_as_events(distribution, uniforms, seed, size))
+    return _row_by_row(distribution, seed, condition)
+
+
+def base_rows(flow: Flow, seed: tf.Tensor, condition: tf.Tensor | None, temperature: Any = None) -> tf.Tensor:
+    """Latents of a flow, one for each seed; with `temperature` [n], drawn towards the base's mean.
+
+    They are mean + temperature · (z − mean), as in `Flow.sample`.
+    """
+    base = flow.distribution
+    z = sample_rows(base, seed, **flow._for_base(condition))
+    if temperature is None:
+        return z
+    mean = base.mean(**flow._for_base(condition))
+    return mean + tf.reshape(temperature, [-1] + [1] * base.event_shape.rank) * (z - mean)
+
+
+def _core(distribution: tfd.Distribution) -> tfd.Distribution:
+    """The univariate distribution of every element, whose parameters broadcast to the event."""
+    while isinstance(distribution, _Independent) or (
+        isinstance(distribution, _Sample) and _has_no_batch(distribution.distribution)
+    ):
+        distribution = distribution.distribution
+    return distribution
+
+
+def _has_no_batch(distribution: tfd.Distribution) -> bool:
+    return distribution.batch_shape.rank == 0
+
+
+def _as_events(distribution: tfd.Distribution, numbers: Any, seed: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.reshape(numbers(seed, size, distribution.dtype), [tf.shape(seed)[0], *distribution.event_shape])
+
+
+def _row_by_row(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+    spec = tf.TensorSpec(distribution.event_shape, distribution.dtype)
+    if condition is None:
+        return tf.map_fn(lambda s: distribution.sample(seed=s), seed, fn_output_signature=spec)
+    return tf.map_fn(
+        lambda row: distribution.sample(seed=row[0], condition=row[1]), (seed, condition), fn_output_signature=spec
+    )

@@ -1,0 +1,81 @@
+"""Random numbers as a function of a seed per row, for all rows at once."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+Words = tuple[tf.Tensor, tf.Tensor]
+
+
+def threefry(key: Words, counter: Words) -> Words:
+    """Threefry-2x32 with 20 rounds: two random words of a key and a counter, all uint32.
+
+    Words broadcast against each other. Plain adds, shifts and exclusive ors, which have
+    CPU and GPU kernels and need no XLA.
+
+    >>> zero = tf.zeros([], tf.uint32)
+    >>> [hex(int(word)) for word in threefry((zero, zero), (zero, zero))]
+    ['0x6b200159', '0x99ba4efe']
+
+    References: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as
+    1, 2, 3", section 4.2; known answers from its library, Random123.
+    """
+    keys = (*key, key[0] ^ key[1] ^ tf.constant(_PARITY, tf.uint32))
+    x, y = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for bits in _ROTATIONS[group % 2]:
+            x = x + y
+            y = _rotate(y, bits) ^ x
+        x = x + keys[(group + 1) % 3]
+        y = y + (keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+    return x, y
+
+
+def uniforms(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
+    """Uniform numbers in the open interval (0, 1).
+
+    Row i is a function of `seed[i]` alone, whatever the other rows are.
+
+    Args:
+      seed: int32 [n, 2].
+      size: numbers per row.
+      dtype: float32 (23 random bits) or float64 (52 random bits).
+
+    Returns:
+      [n, size].
+    """
+    words_each = 2 if dtype == tf.float64 else 1
+    blocks = math.ceil(size * words_each / 2)
+    words = tf.bitcast(seed, tf.uint32)
+    counter = tf.bitcast(tf.range(blocks, dtype=tf.int32), tf.uint32)
+    x, y = threefry((words[:, :1], words[:, 1:]), (counter, tf.zeros([], tf.uint32)))
+    # Half a step is added, so that neither 0 nor 1 comes out: logarithms and quantiles stay finite.
+    if dtype == tf.float64:
+        steps = tf.cast(x, dtype) * 2.0**20 + tf.cast(_shift_right(y, 12), dtype)
+        return (steps + 0.5) * 2.0**-52
+    return ((tf.cast(_shift_right(tf.concat([x, y], axis=-1), 9), dtype) + 0.5) * 2.0**-23)[:, :size]
+
+
+def normals(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
+    """Standard normal numbers, by Box and Muller's transform: int32 [n, 2] → [n, size].
+
+        √(−2 log u) · (cos 2πv, sin 2πv),    u, v uniform
+    """
+    half = math.ceil(size / 2)
+    u, v = tf.split(uniforms(seed, 2 * half, dtype), 2, axis=-1)
+    radius, angle = tf.sqrt(-2.0 * tf.math.log(u)), 2.0 * math.pi * v
+    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=-1)[:, :size]
+
+
+def _rotate(word: tf.Tensor, bits: int) -> tf.Tensor:
+    left = tf.bitwise.left_shift(word, tf.constant(bits, tf.uint32))
+    return left | _shift_right(word, 32 - bits)
+
+
+def _shift_right(word: tf.Tensor, bits: int) -> tf.Tensor:
+    return tf.bitwise.right_shift(word, tf.constant(bits, tf.uint32))

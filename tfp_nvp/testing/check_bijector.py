@@ -1,0 +1,211 @@
+"""Checks every guarantee of a bijector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp.testing import guarantees
+from tfp_nvp.testing.jacobian import autodiff_log_det
+from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
+from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+
+tfb = tfp.bijectors
+
+NAMES = (
+    "inverse_of_forward",
+    "forward_of_inverse",
+    "forward_log_det",
+    "inverse_log_det",
+    "one_pass",
+    "batch_shapes",
+    "variables_tracked",
+    "gradients",
+    "no_stale_results",
+    "graph",
+    "xla",
+    "float64",
+    "saved_model",
+    "condition",
+)
+
+
+def check_bijector(
+    bijector: tfb.Bijector,
+    x: Any,
+    condition: Any = None,
+    *,
+    event_ndims: int | None = None,
+    tolerance: float | None = None,
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
+    raise_on_failure: bool = True,
+) -> Report:
+    """Checks a bijector, ours, TFP's or your own, with some of its data x.
+
+        inverse_of_forward, forward_of_inverse   round trips, with no help from a cache
+        forward_log_det, inverse_log_det         against the Jacobian by automatic differentiation
+        one_pass            `forward_and_log_det` is `forward` and its log-det; so for inverse
+        batch_shapes        (), (3,) and (2, 3) agree
+        variables_tracked   whatever variable a result is computed from is in `.variables`
+        gradients           a finite one reaches each of `.trainable_variables`
+        no_stale_results    after a weight has changed, the same tensor gives the new result
+        graph, xla          `tf.function` and `jit_compile=True` agree with eager
+        float64             a float64 twin agrees, if there is a `dtype` argument to build one
+        saved_model         saved, loaded, and still the same
+        condition           one that is missing or unexpected raises
+
+    Args:
+      bijector: injective, from one tensor to one tensor.
+      x: [..., *event], what `forward` can return; of its events the first 6 are used.
+      condition: [..., *condition_shape], one for each event; or None.
+      event_ndims: rank of an event of x. By default the least there is, and the
+        bijector's batch dimensions if it has any: all that one Jacobian is taken of.
+      tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and 1e-8 for
+        float64: room for the rounding of a deep flow, none for a wrong formula.
+      only: names of the checks to run; None for all.
+      skip: names of checks not to run. Skip the two log-dets where the bijector counts
+        another volume than that of all elements (as `tfb.CholeskyOuterProduct`, of a triangle).
+      raise_on_failure: whether to raise if a check failed.
+
+    Returns:
+      The report; its text is a table.
+
+    Raises:
+      AssertionError: if a check failed, with the report's text.
+      TypeError: if `bijector` is not one that can be checked.
+      ValueError: if x or the condition do not fit, or for a name that is no check's.
+
+    >>> check_bijector(tfb.Softplus(), [0.5, 1.0, 2.0]).passed
+    True
+    """
+    if not isinstance(bijector, tfb.Bijector):
+        raise TypeError(f"`bijector` must be a tfb.Bijector; got {bijector!r}.")
+    if tf.nest.is_nested(bijector.forward_min_event_ndims) or not bijector._is_injective:
+        raise TypeError(f"`bijector` must map one tensor to one tensor, injectively; got {bijector!r}.")
+    subject = bijector_subject(bijector, x, condition, event_ndims)
+    tolerance = TOLERANCES[subject.inputs["x"].dtype.name] if tolerance is None else tolerance
+    title = f"check_bijector({type(bijector).__name__} {bijector.name!r})"
+    report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
+    measure_maps(report, subject)
+    measure_module(report, subject)
+    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    return report.raise_on_failure() if raise_on_failure else report
+
+
+def measure_maps(report: Report, subject: Subject) -> None:
+    """The checks of the two maps and their log-dets."""
+    report.measure("inverse_of_forward", partial(_round_trip, subject, "z", "x"))
+    report.measure("forward_of_inverse", partial(_round_trip, subject, "x", "z"))
+    report.measure("forward_log_det", partial(_log_det, subject, "z", "x"))
+    report.measure("inverse_log_det", partial(_log_det, subject, "x", "z"))
+    report.measure("one_pass", partial(_one_pass, subject))
+
+
+def measure_module(report: Report, subject: Subject, whole: Subject | None = None) -> None:
+    """The checks of weights, batches, graphs and files; `whole` is what graphs and files have to hold."""
+    whole = whole or subject
+    report.measure("batch_shapes", partial(guarantees.batch_shapes, subject))
+    report.measure("variables_tracked", partial(guarantees.variables_tracked, whole), tolerance=0.0)
+    report.measure("gradients", partial(guarantees.gradients, subject), tolerance=0.0)
+    report.measure("no_stale_results", partial(guarantees.no_stale_results, subject))
+    report.measure("graph", partial(guarantees.compiled, whole, jit_compile=False))
+    report.measure("xla", partial(guarantees.compiled, whole, jit_compile=True))
+    report.measure("float64", partial(guarantees.float64, subject))
+    report.measure("saved_model", partial(guarantees.saved_model, whole))
+
+
+def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims: int | None) -> Subject:
+    """A bijector with rows of x, of z = inverse(x), and of the condition.
+
+    What it computes: x and forward_log_det of z, z and inverse_log_det of x.
+    """
+    if event_ndims is None:
+        event_ndims = bijector.inverse_min_event_ndims + _batch_ndims(bijector)
+    x_batch_ndims = len(static_shape(x)) - event_ndims
+    x = rows_of("x", x, event_ndims, bijector.dtype)
+    inputs = {"x": x}
+    if condition is not None:
+        shape = getattr(bijector, "condition_shape", None)
+        condition_ndims = len(static_shape(condition)) - x_batch_ndims if shape is None else len(shape)
+        inputs["condition"] = rows_of("condition", condition, condition_ndims, bijector.dtype)
+    # Through tf.identity, so that TFP's cache does not know which x this z is of.
+    inputs["z"] = tf.identity(bijector.inverse(tf.identity(x), **_keywords(inputs)))
+    ndims = (bijector.inverse_event_ndims(event_ndims), event_ndims)
+    two_calls = partial(_two_calls, ndims=ndims)
+    one_pass = partial(_in_one_pass, ndims=ndims) if hasattr(bijector, "forward_and_log_det") else two_calls
+    return Subject(bijector, one_pass, two_calls, inputs)
+
+
+def static_shape(value: Any) -> tuple[int, ...]:
+    """The static shape of a tensor, an array or nested lists."""
+    return tuple(tf.convert_to_tensor(value).shape)
+
+
+def _batch_ndims(bijector: tfb.Bijector) -> int:
+    try:
+        return bijector.experimental_batch_shape(y_event_ndims=bijector.inverse_min_event_ndims).rank or 0
+    except NotImplementedError:  # a user's bijector need not say
+        return 0
+
+
+def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {"condition": inputs["condition"]} if "condition" in inputs else {}
+
+
+def _in_one_pass(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
+    keywords = _keywords(inputs)
+    x, forward_log_det = bijector.forward_and_log_det(inputs["z"], event_ndims=ndims[0], **keywords)
+    z, inverse_log_det = bijector.inverse_and_log_det(inputs["x"], event_ndims=ndims[1], **keywords)
+    return {"x": x, "forward_log_det": forward_log_det, "z": z, "inverse_log_det": inverse_log_det}
+
+
+def _two_calls(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
+    keywords = _keywords(inputs)
+
+    def per_event(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tensor:
+        # TFP lets a log-det that is the same for all events have a smaller shape.
+        return tf.broadcast_to(log_det, tf.shape(value)[: value.shape.rank - event_ndims])
+
+    z, x = inputs["z"], inputs["x"]
+    forward_log_det = bijector.forward_log_det_jacobian(z, event_ndims=ndims[0], **keywords)
+    inverse_log_det = bijector.inverse_log_det_jacobian(x, event_ndims=ndims[1], **keywords)
+    return {
+        "x": bijector.forward(z, **keywords),
+        "forward_log_det": per_event(forward_log_det, z, ndims[0]),
+        "z": bijector.inverse(x, **keywords),
+        "inverse_log_det": per_event(inverse_log_det, x, ndims[1]),
+    }
+
+
+def _round_trip(subject: Subject, start: str, middle: str) -> tuple[float, str]:
+    there = {**subject.fresh(), middle: tf.identity(subject.expected()[middle])}
+    back = subject.compute(subject.module, there)
+    return compare({start: back[start]}, {start: subject.inputs[start]})
+
+
+def _log_det(subject: Subject, start: str, end: str) -> tuple[float, str]:
+    function: Callable = lambda inputs: subject.compute(subject.module, inputs)[end]  # noqa: E731
+    name = "forward_log_det" if start == "z" else "inverse_log_det"
+    return compare(
+        {name: subject.expected()[name]}, {name: autodiff_log_det(function, subject.fresh(), start)}
+    )
+
+
+def _one_pass(subject: Subject) -> tuple[float, str]:
+    if not hasattr(subject.module, "forward_and_log_det"):
+        raise Skipped("it has no `forward_and_log_det`")
+    return compare(subject.expected(), subject.two_calls(subject.module, subject.fresh()))
+
+
+def _condition(subject: Subject) -> tuple[float, str]:
+    if not hasattr(subject.module, "condition_shape"):
+        raise Skipped("it has no `condition_shape`")
+    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
+    if "condition" not in subject.inputs:
+        wrong["condition"] = tf.zeros([1], subject.inputs["x"].dtype)
+    return guarantees.refuses_condition(lambda: subject.compute(subject.module, wrong), "condition" in wrong)

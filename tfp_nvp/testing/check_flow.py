@@ -1,0 +1,213 @@
+"""Checks every guarantee of a flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp.testing import guarantees
+from tfp_nvp.testing.check_bijector import bijector_subject, measure_maps, measure_module, static_shape
+from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
+from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+
+tfd = tfp.distributions
+
+NAMES = (
+    "inverse_of_forward",
+    "forward_of_inverse",
+    "forward_log_det",
+    "inverse_log_det",
+    "one_pass",
+    "log_prob",
+    "sample_shapes",
+    "sample_log_prob",
+    "equal_seeds",
+    "batch_shapes",
+    "variables_tracked",
+    "gradients",
+    "no_stale_results",
+    "graph",
+    "xla",
+    "float64",
+    "saved_model",
+    "condition",
+)
+
+#: Stateless, so that stock distributions too give the same samples for it.
+SEED = (11, 12)
+
+
+def check_flow(
+    flow: tfd.Distribution,
+    x: Any,
+    condition: Any = None,
+    *,
+    tolerance: float | None = None,
+    only: Collection[str] | None = None,
+    skip: Collection[str] = (),
+    raise_on_failure: bool = True,
+) -> Report:
+    """Checks a flow, ours or a `tfd.TransformedDistribution`, with some of its data x.
+
+        inverse_of_forward … one_pass   its bijector, as in `check_bijector`
+        log_prob            is that of the base at z plus the log-det
+        sample_shapes       sample shape, then batch, then event, for (), 3 and [2, 3]
+        sample_log_prob     samples come with the density that `log_prob` gives them
+        equal_seeds         give equal samples, and other seeds others
+        batch_shapes        (), (3,) and (2, 3) agree
+        variables_tracked   whatever variable a result is computed from is in `.variables`
+        gradients           of `log_prob`: a finite one reaches each of `.trainable_variables`
+        no_stale_results    after a weight has changed, the same tensor gives the new `log_prob`
+        graph, xla          `tf.function` and `jit_compile=True` agree with eager, samples too
+        float64             a float64 twin agrees, if there is a `dtype` argument to build one
+        saved_model         saved, loaded, and still the same, samples too
+        condition           one that is missing or unexpected raises
+
+    Any other distribution can be given; what needs a bijector is then skipped.
+
+    Args:
+      flow: the distribution.
+      x: [..., *batch_shape, *event_shape]; of its rows the first 6 are used.
+      condition: [..., *condition_shape], one for each row; or None.
+      tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and
+        1e-8 for float64.
+      only: names of the checks to run; None for all.
+      skip: names of checks not to run.
+      raise_on_failure: whether to raise if a check failed.
+
+    Returns:
+      The report; its text is a table.
+
+    Raises:
+      AssertionError: if a check failed, with the report's text.
+      TypeError: if `flow` is not a distribution.
+      ValueError: if x or the condition do not fit, or for a name that is no check's.
+
+    >>> base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    >>> stock = tfd.TransformedDistribution(base, tfp.bijectors.Sigmoid())
+    >>> check_flow(stock, [[0.1, 0.9]], only=["log_prob", "sample_log_prob"]).passed
+    True
+    """
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(f"`flow` must be a tfd.Distribution; got {flow!r}.")
+    row_ndims = len(flow.batch_shape) + len(flow.event_shape)
+    inputs = _inputs(flow, x, condition, row_ndims)
+    tolerance = TOLERANCES[inputs["x"].dtype.name] if tolerance is None else tolerance
+    title = f"check_flow({type(flow).__name__} {flow.name!r})"
+    report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
+    _measure_bijector(report, flow, inputs)
+    subject = Subject(flow, _log_prob, _log_prob, inputs)
+    for name, check in (
+        ("sample_shapes", _sample_shapes),
+        ("sample_log_prob", _sample_log_prob),
+        ("equal_seeds", _equal_seeds),
+    ):
+        report.measure(name, partial(check, subject))
+    measure_module(report, subject, Subject(flow, _log_prob_and_samples, _log_prob, inputs))
+    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    return report.raise_on_failure() if raise_on_failure else report
+
+
+def _inputs(flow: Any, x: Any, condition: Any, row_ndims: int) -> Tensors:
+    inputs = {"x": rows_of("x", x, row_ndims, flow.dtype)}
+    if condition is not None:
+        shape = getattr(flow, "condition_shape", None)
+        ndims = len(static_shape(condition)) - (len(static_shape(x)) - row_ndims) if shape is None else len(shape)
+        rows = rows_of("condition", condition, ndims, flow.dtype)
+        # Between the rows and a condition's own dimensions, ones that broadcast with the batch.
+        inputs["condition"] = tf.reshape(rows, (rows.shape[0], *[1] * len(flow.batch_shape), *rows.shape[1:]))
+    return inputs
+
+
+def _measure_bijector(report: Report, flow: Any, inputs: Mapping[str, tf.Tensor]) -> None:
+    if not hasattr(flow, "bijector"):
+        return
+    rank = len(flow.event_shape)
+    rank += flow.bijector.experimental_batch_shape(y_event_ndims=rank).rank or 0
+    condition = _bijector_condition(flow, inputs)
+    measure_maps(report, bijector_subject(flow.bijector, inputs["x"], condition, rank))
+    report.measure("log_prob", partial(_sum_of_parts, flow, inputs))
+
+
+def _bijector_condition(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor | None:
+    """The condition of every event of x, if the bijector takes one."""
+    shape = getattr(flow.bijector, "condition_shape", None)
+    if shape is None:
+        return None
+    batch = inputs["x"].shape[: inputs["x"].shape.rank - len(flow.event_shape)]
+    return tf.broadcast_to(inputs["condition"], (*batch, *shape))
+
+
+def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {"condition": inputs["condition"]} if "condition" in inputs else {}
+
+
+def _log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
+    return {"log_prob": flow.log_prob(inputs["x"], **_keywords(inputs))}
+
+
+def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
+    return {**_log_prob(flow, inputs), "samples": _sample(flow, 2, inputs)}
+
+
+def _sample(flow: Any, sample_shape: Any, inputs: Mapping[str, tf.Tensor], seed: Any = SEED) -> tf.Tensor:
+    return flow.sample(sample_shape, seed=tf.constant(seed, tf.int32), **_keywords(inputs))
+
+
+def _sum_of_parts(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tuple[float, str]:
+    condition = _bijector_condition(flow, inputs)
+    keywords = {} if condition is None else {"condition": condition}
+    x = tf.identity(inputs["x"])
+    z = tf.identity(flow.bijector.inverse(x, **keywords))
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **keywords)
+    takes_condition = getattr(flow.distribution, "condition_shape", None) is not None
+    log_prob = flow.distribution.log_prob(z, **_keywords(inputs) if takes_condition else {})
+    return compare(_log_prob(flow, inputs), {"log_prob": log_prob + log_det})
+
+
+def _sample_shapes(subject: Subject) -> tuple[float, str]:
+    flow, inputs = subject.module, subject.fresh()
+    batch = tuple(flow.batch_shape)
+    if "condition" in inputs:
+        batch = np.broadcast_shapes(batch, inputs["condition"].shape[: 1 + len(batch)])
+    for sample_shape in ((), 3, (2, 3)):
+        right = (*np.atleast_1d(np.asarray(sample_shape, int)), *batch, *flow.event_shape)
+        samples = _sample(flow, sample_shape, inputs)
+        if tuple(samples.shape) != right or samples.dtype != flow.dtype:
+            return math.inf, (
+                f"sample({sample_shape}) is {samples.dtype.name} {list(samples.shape)} "
+                f"where {flow.dtype.name} {[int(size) for size in right]} is right"
+            )
+    return 0.0, ""
+
+
+def _sample_log_prob(subject: Subject) -> tuple[float, str]:
+    flow, keywords = subject.module, _keywords(subject.inputs)
+    samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **keywords)
+    return compare({"log_prob": log_prob}, {"log_prob": flow.log_prob(tf.identity(samples), **keywords)})
+
+
+def _equal_seeds(subject: Subject) -> tuple[float, str]:
+    flow, inputs = subject.module, subject.inputs
+    samples = {"samples": _sample(flow, 4, inputs)}
+    error, remark = compare({"samples": _sample(flow, 4, inputs)}, samples)
+    other = _sample(flow, 4, inputs, (SEED[0], SEED[1] + 1))
+    if np.array_equal(other, samples["samples"]):
+        return math.inf, "another seed gives the same samples"
+    return error, remark
+
+
+def _condition(subject: Subject) -> tuple[float, str]:
+    flow = subject.module
+    if not hasattr(flow, "condition_shape"):
+        raise Skipped("it has no `condition_shape`")
+    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
+    if "condition" not in subject.inputs:
+        wrong["condition"] = tf.zeros([1], flow.dtype)
+    return guarantees.refuses_condition(lambda: _log_prob_and_samples(flow, wrong), "condition" in wrong)

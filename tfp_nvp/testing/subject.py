@@ -1,0 +1,80 @@
+"""What is checked: a module, what is computed with it, and of which rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Tensors = dict[str, tf.Tensor]
+
+#: As many rows as the largest batch shape that is tried, (2, 3).
+NUM_ROWS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A module, the function of it that has to come out right, and rows to compute it of.
+
+    `compute(module, inputs)` takes and returns tensors by name, each with any batch shape in
+    front of its row. `inputs` have the batch shape [n]. `two_calls` computes the same by TFP's
+    value and log-det methods, one call each.
+    """
+
+    module: tf.Module
+    compute: Callable[[Any, Mapping[str, tf.Tensor]], Tensors]
+    two_calls: Callable[[Any, Mapping[str, tf.Tensor]], Tensors]
+    inputs: Tensors
+
+    def fresh(self) -> Tensors:
+        """The inputs as tensors that no cache has seen."""
+        return {name: tf.identity(value) for name, value in self.inputs.items()}
+
+    def expected(self) -> Tensors:
+        """What the module computes now, eagerly, of all rows at once."""
+        return self.compute(self.module, self.fresh())
+
+    def batch(self, shape: tuple[int, ...]) -> Tensors:
+        """The first rows, in a batch of that shape."""
+        count = math.prod(shape)
+        return {
+            name: tf.reshape(value[:count], (*shape, *value.shape[1:])) for name, value in self.inputs.items()
+        }
+
+    def row(self, index: int) -> Tensors:
+        """One row, with the batch shape ()."""
+        return {name: value[index] for name, value in self.inputs.items()}
+
+
+def rows_of(name: str, value: Any, row_ndims: int, dtype: tf.DType | None) -> tf.Tensor:
+    """`value` [..., *row] as `NUM_ROWS` rows [n, *row], its own over and over if it has fewer."""
+    if not tf.is_tensor(value):
+        value = tf.convert_to_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
+    if dtype is not None and value.dtype != dtype:
+        value = tf.cast(value, dtype)
+    if value.shape.rank < row_ndims:
+        raise ValueError(f"`{name}` must have at least {row_ndims} dimension(s); got shape {value.shape.as_list()}.")
+    rows = tf.reshape(value, (-1, *value.shape[value.shape.rank - row_ndims :]))
+    if not rows.shape[0]:
+        raise ValueError(f"`{name}` must hold at least one event; got shape {value.shape.as_list()}.")
+    return tf.gather(rows, np.arange(NUM_ROWS) % rows.shape[0])
+
+
+def compare(actual: Mapping[str, tf.Tensor], expected: Mapping[str, tf.Tensor]) -> tuple[float, str]:
+    """The largest |actual − expected| / (1 + |expected|) of the tensors of the same names, and where it is."""
+    worst, remark = 0.0, ""
+    for name, right in expected.items():
+        a, b = np.asarray(actual[name], np.float64), np.asarray(right, np.float64)
+        if a.shape != b.shape:
+            return math.inf, f"{name} has shape {list(a.shape)} where {list(b.shape)} is right"
+        with np.errstate(invalid="ignore"):
+            error = np.where(a == b, 0.0, np.abs(a - b) / (1.0 + np.abs(b)))
+        error = np.where(np.isnan(error), np.inf, error)
+        if error.size and error.max() > worst:
+            worst, at = float(error.max()), np.unravel_index(error.argmax(), error.shape)
+            remark = f"{name} is {a[at]:.6g} where {b[at]:.6g} is right"
+    return worst, remark

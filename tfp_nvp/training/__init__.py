@@ -1,0 +1,5 @@
+"""Fitting: `FlowModel` for Keras, `fit` for one line."""
+
+from tfp_nvp.training.flow_model import FlowModel
+
+__all__ = ["FlowModel"]

@@ -1,0 +1,89 @@
+"""What enters `fit`, `evaluate` and `predict`, and its checks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def floatx(dtype: str) -> Iterator[None]:
+    """Keras casts arrays of floats to its `floatx`; this keeps float64 data whole for a float64 flow."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
+def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
+    """The inputs of `model.call`, the events x among them, and the sample weights, of one Keras batch."""
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+    return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
+
+
+def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> Any:
+    """`x`, after a check of the data; of a stream, the first batch (a generator comes back whole).
+
+    Raises:
+      ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
+    """
+    if isinstance(x, types.GeneratorType):
+        first = next(x, None)
+        if first is None:
+            raise ValueError(f"`{name}` is a generator that yields nothing.")
+        _check_batch(model, first, name)
+        return (batch for batch in itertools.chain([first], x))
+    if isinstance(x, tf.data.Dataset):
+        for first in x.take(1):
+            _check_batch(model, first, name)
+    elif isinstance(x, keras.utils.PyDataset):
+        _check_batch(model, x[0], name)
+    else:
+        _check_batch(model, (x, y, sample_weight), name)
+    return x
+
+
+def _check_batch(model: Any, batch: Any, name: str) -> None:
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+    if model.is_conditional and y is None:
+        raise ValueError(
+            f"A conditional model is fitted with inputs and targets, `fit(condition_inputs, x)`; `{name}` has one part."
+        )
+    if not model.is_conditional and y is not None:
+        raise ValueError(
+            f"The distribution takes no condition, so the data are the inputs alone, `fit(x)`; `{name}` has targets too."
+        )
+    event = np.asarray(y if model.is_conditional else x)
+    expected = model.distribution.event_shape.as_list()
+    if event.ndim != 1 + len(expected) or list(event.shape[1:]) != expected:
+        raise ValueError(f"Events in `{name}` must have shape [n, *{expected}]; got {list(event.shape)}.")
+    if not len(event):
+        raise ValueError(f"`{name}` has no rows.")
+    check_finite("Events", name, event)
+    for condition in tf.nest.flatten(x) if model.is_conditional else []:
+        check_finite("Condition inputs", name, np.asarray(condition))
+    if weights is not None:
+        check_finite("Sample weights", name, np.asarray(weights))
+
+
+def check_finite(what: str, name: str, value: np.ndarray) -> None:
+    """A `ValueError` with row numbers if any value is NaN or infinite."""
+    if value.dtype.kind not in "fc":
+        return
+    if value.dtype.kind == "f" and np.isfinite(value.sum(dtype=np.float64)):
+        return  # one pass and no copy: a NaN or infinity would have stayed in the sum
+    rows = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=-1))
+    if rows.size:
+        shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if rows.size > 5 else "")
+        raise ValueError(
+            f"{what} in `{name}` must be finite; NaN or ±inf in {rows.size} row(s): {shown}. Remove or impute them."
+        )

@@ -1,0 +1,239 @@
+"""A Keras model around a distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp.bijectors.bijector import watch_steps
+from tfp_nvp.training import serialization
+from tfp_nvp.training.data import checked_data, event_and_condition, floatx
+from tfp_nvp.training.layers import layers_of
+from tfp_nvp.training.non_finite import NonFiniteGuard, StopOnNonFinite
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class FlowModel(keras.Model):
+    """Fits any `tfd.Distribution` with Keras: `compile`, `fit`, `evaluate`, `predict`, `save`.
+
+    Without a condition the data are the inputs, `fit(x)`. With one, they are Keras'
+    inputs and targets: `fit(condition_inputs, x)` for p(x | encoder(condition_inputs)).
+
+        loss = mean of −log p(x) + regularizers' losses,    in nats
+
+    `compile()` without a loss means this. `evaluate` reports `loss` and `nll`, the negative
+    log-likelihood alone. `predict` gives log p of each row; for a conditional model
+    `predict((condition_inputs, x))`. Data that are NaN or infinite are refused before the
+    first step. If a loss or gradient is not finite while training, the weights stay those
+    of the last finite step, training stops and a warning names the layer where it began.
+
+    Args:
+      distribution: ours or stock, with events of a known shape and batch shape [].
+      encoder: a Keras layer from condition inputs to the condition; None to pass them on.
+      name: name of the model.
+
+    Raises:
+      TypeError: if `distribution` is not a `tfd.Distribution` or `encoder` not a Keras layer.
+      ValueError: if the distribution has a batch, or there is an encoder and no condition.
+
+    >>> import numpy as np, tfp_nvp as nvp
+    >>> model = nvp.FlowModel(nvp.RealNVP([2], num_layers=2, hidden_units=[8], seed=0))
+    >>> model.compile(optimizer="adam")
+    >>> history = model.fit(np.zeros((64, 2)) + [[1.0, 2.0]] * 64, epochs=1, verbose=0)
+    >>> model.predict(np.zeros((3, 2)), verbose=0).shape
+    (3,)
+    """
+
+    def __init__(self, distribution: tfd.Distribution, encoder: keras.layers.Layer | None = None, **kwargs: Any):
+        if not isinstance(distribution, tfd.Distribution):
+            raise TypeError(f"`distribution` must be a tfd.Distribution; got {distribution!r}.")
+        if encoder is not None and not isinstance(encoder, keras.layers.Layer):
+            raise TypeError(f"`encoder` must be a Keras layer or model; got {encoder!r}.")
+        if distribution.batch_shape.rank:
+            raise ValueError(
+                f"`distribution` must have batch shape []; it has {distribution.batch_shape.as_list()}. "
+                "Wrap it in tfd.Independent to make the batch part of the event."
+            )
+        if encoder is not None and getattr(distribution, "condition_shape", None) is None:
+            raise ValueError("`encoder` makes a condition, and the distribution takes none; give it a condition_shape.")
+        # Casting inputs to a half-precision policy would degrade the data; conditioners cast their own.
+        super().__init__(dtype=distribution.dtype.name, autocast=False, **kwargs)
+        self.distribution = distribution
+        self.encoder = encoder
+        self.flow_layers = layers_of(distribution)
+        self.nll_metric = keras.metrics.Mean(name="nll", dtype=distribution.dtype.name)
+        self._guard = NonFiniteGuard()
+        self.built = True
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the distribution takes a condition."""
+        return getattr(self.distribution, "condition_shape", None) is not None
+
+    # Keras.
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+        """As in Keras; the loss is the mean negative log-likelihood unless one is given.
+
+        A `loss` or metric of one's own is called with the events and their log-probs.
+        """
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """As in Keras, after a check of the data. See the class for what `x` and `y` are.
+
+        Raises:
+          ValueError: if there is nothing to train, the data are not finite or of a wrong shape.
+        """
+        if not self.trainable_variables:
+            raise ValueError(
+                "There is nothing to train: the distribution has no trainable variables that tf.Module can find. "
+                "Parameters must be tf.Variables, and networks built and held as attributes."
+            )
+        x = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        if isinstance(kwargs.get("validation_data"), (tuple, list)):
+            held_out = tuple(kwargs["validation_data"])
+            checked_data(self, *(held_out + (None, None))[:2], "validation_data")
+        elif kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = checked_data(self, kwargs["validation_data"], None, "validation_data")
+        if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
+            kwargs["callbacks"] = [StopOnNonFinite(self._guard), *tf.nest.flatten(kwargs.get("callbacks") or [])]
+        self._guard.reset()
+        with floatx(self.dtype):
+            return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """As in Keras, after a check of the data. See the class for what `x` and `y` are."""
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        with floatx(self.dtype):
+            return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x: Any, **kwargs: Any) -> Any:
+        """log p of each row, [n], in nats; see the class for conditional models."""
+        if self.is_conditional and not isinstance(x, tuple) and not hasattr(x, "element_spec"):
+            raise ValueError(
+                "A conditional model predicts log p(x | condition): call `predict((condition_inputs, x))`. "
+                "For draws, use `sample(n, condition=condition_inputs)`."
+            )
+        with floatx(self.dtype):
+            return super().predict(x, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        """log p [n] of events x [n, ...], or of (condition_inputs, x)."""
+        if not self.is_conditional:
+            return self.distribution.log_prob(tf.cast(inputs, self.distribution.dtype))
+        condition, x = inputs
+        condition = self._condition(condition, training=bool(training))
+        return self.distribution.log_prob(tf.cast(x, self.distribution.dtype), condition=condition)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """Mean negative log-likelihood, weighted as Keras does, and the regularizers' losses."""
+        if self._compile_loss is not None:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        weights = 1.0 if sample_weight is None else tf.cast(sample_weight, y_pred.dtype)
+        loss = tf.reduce_mean(-y_pred * weights)
+        return tf.add_n([loss, *(tf.cast(extra, loss.dtype) for extra in self.losses)])
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        inputs, x, weights = event_and_condition(self, data)
+        with tf.GradientTape() as tape, watch_steps() as steps:
+            log_prob = self(inputs, training=True)
+            loss = self._compute_loss(inputs, x, log_prob, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_weights
+        gradients = tape.gradient(scaled, variables)
+        self._guard.apply(self.optimizer, gradients, variables, inputs, steps, loss)
+        return self._update_metrics(inputs, x, log_prob, weights, loss)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        inputs, x, weights = event_and_condition(self, data)
+        log_prob = self(inputs, training=False)
+        loss = self._compute_loss(inputs, x, log_prob, weights, training=False)
+        return self._update_metrics(inputs, x, log_prob, weights, loss)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self((x, y) if self.is_conditional and y is not None else x, training=False)
+
+    def _update_metrics(self, inputs: Any, x: Any, log_prob: Any, weights: Any, loss: Any) -> dict[str, tf.Tensor]:
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(log_prob)[0])
+        self.nll_metric.update_state(-log_prob, sample_weight=weights)
+        return self.compute_metrics(inputs, x, log_prob, sample_weight=weights)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        return logs | {"nll": self.nll_metric.result()}
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Every weight exists since `__init__`; only the optimizer's are still to be made.
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+
+    # The distribution, with the encoder in front.
+
+    def log_prob(self, x: Any, condition: Any = None) -> tf.Tensor:
+        """log p(x) or log p(x | encoder(condition)), in nats: [..., *event] → [...]."""
+        return self.distribution.log_prob(x, **self._condition_kwargs(condition))
+
+    def sample(self, sample_shape: Any = (), seed: Any = None, condition: Any = None, **kwargs: Any) -> tf.Tensor:
+        """Samples [*sample_shape, *batch of the condition, *event]."""
+        return self.distribution.sample(sample_shape, seed=seed, **self._condition_kwargs(condition), **kwargs)
+
+    def sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None, condition: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples and their log-density in nats, from one evaluation."""
+        return self.distribution.experimental_sample_and_log_prob(
+            sample_shape, seed=seed, **self._condition_kwargs(condition)
+        )
+
+    def encode(self, x: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latents and log |det ∂z/∂x| of data, where the distribution is a `Flow`."""
+        return self.distribution.encode(x, **self._condition_kwargs(condition))
+
+    def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Data and log |det ∂x/∂z| of latents, where the distribution is a `Flow`."""
+        return self.distribution.decode(z, **self._condition_kwargs(condition))
+
+    def given(self, condition: Any) -> tfd.Distribution:
+        """The distribution at one condition, as a plain `tfd.Distribution`."""
+        return self.distribution.given(self._condition(condition))
+
+    def _condition(self, condition: Any, training: bool = False) -> Any:
+        if self.encoder is None or condition is None:
+            return condition
+        return self.encoder(tf.nest.map_structure(tf.convert_to_tensor, condition), training=training)
+
+    def _condition_kwargs(self, condition: Any) -> dict[str, Any]:
+        return {"condition": self._condition(condition)} if self.is_conditional or condition is not None else {}
+
+    # Saving.
+
+    def get_config(self) -> dict[str, Any]:
+        encoder = None if self.encoder is None else keras.saving.serialize_keras_object(self.encoder)
+        return {"name": self.name, "distribution": serialization.serialize(self.distribution), "encoder": encoder}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FlowModel:
+        encoder = keras.saving.deserialize_keras_object(config["encoder"], custom_objects=custom_objects)
+        distribution = serialization.deserialize(config["distribution"], custom_objects)
+        return cls(distribution, encoder, name=config["name"])
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self._symbolic_build()
+
+    def get_build_config(self) -> dict:
+        return {}
+
+    def build_from_config(self, config: dict) -> None:
+        """Nothing to build: all weights exist since `__init__`."""

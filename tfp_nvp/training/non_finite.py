@@ -1,0 +1,91 @@
+"""What happens when a training step is not finite."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_nvp.bijectors.bijector import Step
+
+
+class NonFiniteGuard:
+    """Applies a step's gradients only if loss and gradients are finite, else notes where it began."""
+
+    def __init__(self) -> None:
+        self._first = tf.Variable(-1, dtype=tf.int32, trainable=False, name="first_non_finite")
+        self._places: list[str] = []
+
+    def reset(self) -> None:
+        """Forgets an earlier failure."""
+        self._first.assign(-1)
+
+    def failure(self) -> str | None:
+        """Where the first failed step went wrong, in words; None if all steps were finite."""
+        index = int(self._first.numpy())
+        return None if index < 0 else self._places[index]
+
+    def apply(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[tf.Tensor | None],
+        variables: Sequence[keras.Variable],
+        inputs: Any,
+        steps: Sequence[Step],
+        loss: tf.Tensor,
+    ) -> None:
+        """One guarded step. `steps` is what the layers returned on the way to the loss."""
+        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        gradients = [g for g, _ in pairs]
+        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
+        tests = [loss] if scaling else [loss, *gradients]
+        self._places, tensors = ["the data"], [tf.nest.flatten(inputs)]
+        for number, step in enumerate(steps, 1):
+            self._places.append(f"layer {number} of {len(steps)} on the way from the data, `{step.bijector.name}`")
+            tensors.append([step.value, step.log_det])
+        for gradient, variable in pairs:
+            self._places.append(f"the gradient of `{variable.path}`")
+            tensors.append([gradient])
+        self._places.append("the loss")
+
+        def apply() -> None:
+            optimizer.apply_gradients(pairs)
+
+        def note() -> None:
+            finite = tf.stack([_all_finite(group) for group in tensors] + [tf.constant(False)])
+            place = tf.cast(tf.argmin(tf.cast(finite, tf.int32)), tf.int32)
+            self._first.assign(tf.where(self._first < 0, place, self._first))
+
+        tf.cond(_all_finite(tests), apply, note)
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stops training at the first step that was not finite, with a warning that says where it began."""
+
+    def __init__(self, guard: NonFiniteGuard):
+        super().__init__()
+        self._guard = guard
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        place = self._guard.failure()
+        if place is not None and not self.model.stop_training:
+            self.model.stop_training = True
+            warnings.warn(
+                f"Training stopped at step {batch + 1} of the epoch: the loss is not finite. First not finite: "
+                f"{place}. The weights are those of the last finite step. "
+                "Try a lower learning rate, `clipnorm` in the optimizer, or rescaled data.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _all_finite(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    flags = [tf.reduce_all(tf.math.is_finite(t)) for t in map(_dense, tensors) if t.dtype.is_floating]
+    return tf.reduce_all(tf.stack(flags)) if flags else tf.constant(True)
+
+
+def _dense(value: Any) -> tf.Tensor:
+    return value.values if isinstance(value, tf.IndexedSlices) else tf.convert_to_tensor(value)

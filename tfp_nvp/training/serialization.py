@@ -1,0 +1,202 @@
+"""Bijectors, distributions and transformers as JSON, for `.keras` files; nothing in it is run.
+
+A class is written by its name within `tfp.distributions`, `tfp.bijectors` or this package, or
+under the name it was registered with by `keras.saving.register_keras_serializable`; its
+state is its constructor's arguments. Objects that occur twice stay one object.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import bijectors, distributions, flows, transformers
+
+_NAMESPACES: dict[str, Any] = {
+    "bijectors": bijectors,
+    "distributions": distributions,
+    "flows": flows,
+    "transformers": transformers,
+    "tfb": tfp.bijectors,
+    "tfd": tfp.distributions,
+}
+
+
+def serialize(value: Any) -> Any:
+    """`value` as JSON.
+
+    Raises:
+      ValueError: for what can't be written, with what can be done.
+    """
+    return _Writer().write(value)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """What `serialize` wrote.
+
+    Raises:
+      ValueError: for a class that is not known.
+    """
+    return _Reader(custom_objects or {}).read(config)
+
+
+class _Writer:
+    """Writes values; remembers objects by identity, so that a second mention is a reference."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+        self._alive: list[Any] = []  # keeps ids from being used again
+
+    def write(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple)):
+            kind = "tuple" if isinstance(value, tuple) else "list"
+            return {"kind": kind, "items": [self.write(item) for item in value]}
+        if isinstance(value, dict):
+            return {"kind": "dict", "items": [[self.write(k), self.write(v)] for k, v in value.items()]}
+        if isinstance(value, (tf.DType, np.dtype)) or (isinstance(value, type) and issubclass(value, np.generic)):
+            return {"kind": "dtype", "name": tf.as_dtype(value).name}
+        if isinstance(value, tf.TensorShape):
+            return {"kind": "shape", "sizes": value.as_list()}
+        if isinstance(value, (np.ndarray, np.generic)) or isinstance(value, tf.Tensor):
+            return _array(value, is_tensor=tf.is_tensor(value))
+        if id(value) in self._known:
+            return {"kind": "reference", "number": self._known[id(value)]}
+        self._known[id(value)] = number = len(self._known)
+        self._alive.append(value)
+        return self._object(value) | {"number": number}
+
+    def _object(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, tf.Variable):
+            array = _array(value, is_tensor=True)
+            return {"kind": "variable", "value": array, "trainable": value.trainable, "name": value.name.split(":")[0]}
+        if isinstance(value, tfp.util.TransformedVariable):
+            initial = _array(tf.convert_to_tensor(value), is_tensor=True)
+            return {"kind": "transformed_variable", "value": initial, "bijector": self.write(value.bijector)}
+        if isinstance(value, (tfp.bijectors.Bijector, tfp.distributions.Distribution)):
+            return {"kind": "object", "class": _class_name(type(value)), "arguments": self._arguments(value)}
+        if isinstance(value, transformers.Transformer):
+            arguments = {k: self.write(v) for k, v in value.get_config().items()}
+            return {"kind": "object", "class": _class_name(type(value)), "arguments": arguments}
+        if isinstance(value, (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)):
+            return {"kind": "keras", "config": keras.saving.serialize_keras_object(value)}
+        if callable(value) and keras.saving.get_registered_object(keras.saving.get_registered_name(value)) is value:
+            return {"kind": "registered", "name": keras.saving.get_registered_name(value)}
+        raise ValueError(
+            f"{value!r} can't be written to a .keras file. If it is a function or class of your own, decorate it with "
+            "keras.saving.register_keras_serializable(); else use save_weights or tf.train.Checkpoint."
+        )
+
+    def _arguments(self, value: Any) -> dict[str, Any]:
+        """The constructor's arguments that differ from their defaults."""
+        if value.parameters is None:
+            raise ValueError(
+                f"{value!r} can't be written to a .keras file: it has no `parameters`. "
+                "Pass `parameters=dict(locals())` to super().__init__ on the first line of its constructor."
+            )
+        signature = inspect.signature(type(value).__init__).parameters
+        arguments = {}
+        for key, argument in value.parameters.items():
+            if key in signature and argument is not signature[key].default:
+                arguments[key] = self.write(argument)
+        return arguments
+
+
+class _Reader:
+    """Reads values; hands the same object to every reference."""
+
+    def __init__(self, custom_objects: dict[str, Any]) -> None:
+        self._custom = custom_objects
+        self._known: dict[int, Any] = {}
+
+    def read(self, config: Any) -> Any:
+        if not isinstance(config, dict):
+            return config
+        value = getattr(self, f"_{config['kind']}")(config)
+        if "number" in config:
+            self._known[config["number"]] = value
+        return value
+
+    def _list(self, config: dict) -> list:
+        return [self.read(item) for item in config["items"]]
+
+    def _tuple(self, config: dict) -> tuple:
+        return tuple(self._list(config))
+
+    def _dict(self, config: dict) -> dict:
+        return {self.read(key): self.read(value) for key, value in config["items"]}
+
+    def _dtype(self, config: dict) -> tf.DType:
+        return tf.as_dtype(config["name"])
+
+    def _shape(self, config: dict) -> tf.TensorShape:
+        return tf.TensorShape(config["sizes"])
+
+    def _array(self, config: dict) -> np.ndarray:
+        return np.asarray(config["values"], dtype=tf.as_dtype(config["dtype"]).as_numpy_dtype).reshape(config["shape"])
+
+    def _tensor(self, config: dict) -> tf.Tensor:
+        return tf.constant(self._array(config))
+
+    def _reference(self, config: dict) -> Any:
+        return self._known[config["number"]]
+
+    def _variable(self, config: dict) -> tf.Variable:
+        return tf.Variable(self.read(config["value"]), trainable=config["trainable"], name=config["name"])
+
+    def _transformed_variable(self, config: dict) -> tfp.util.TransformedVariable:
+        return tfp.util.TransformedVariable(self.read(config["value"]), self.read(config["bijector"]))
+
+    def _keras(self, config: dict) -> Any:
+        return keras.saving.deserialize_keras_object(config["config"], custom_objects=self._custom)
+
+    def _registered(self, config: dict) -> Any:
+        found = keras.saving.get_registered_object(config["name"], custom_objects=self._custom)
+        if found is None:
+            raise ValueError(
+                f"The file needs `{config['name']}`, which is not registered. Import the module that registers it with "
+                "keras.saving.register_keras_serializable() first."
+            )
+        return found
+
+    def _object(self, config: dict) -> Any:
+        namespace, _, name = config["class"].partition(".")
+        if namespace == "registered":
+            kind = self._registered({"name": name})
+        else:
+            kind = getattr(_NAMESPACES.get(namespace), name, None)
+        if not isinstance(kind, type):
+            raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
+        return kind(**{key: self.read(value) for key, value in config["arguments"].items()})
+
+
+def _array(value: Any, is_tensor: bool) -> dict[str, Any]:
+    array = np.asarray(value)
+    return {
+        "kind": "tensor" if is_tensor else "array",
+        "values": array.ravel().tolist(),
+        "shape": list(array.shape),
+        "dtype": tf.as_dtype(array.dtype).name,
+    }
+
+
+def _class_name(kind: type) -> str:
+    """How a class is found again: "tfd.Normal", "flows.RealNVP" or "registered.package>Name"."""
+    for namespace, module in _NAMESPACES.items():
+        name = kind.__name__.lstrip("_")  # TFP makes a Chain of non-composite parts a `_Chain`
+        found = getattr(module, name, None)
+        if found is kind or (isinstance(found, type) and kind in found.__bases__):
+            return f"{namespace}.{name}"
+    registered = keras.saving.get_registered_name(kind)
+    if keras.saving.get_registered_object(registered) is kind:
+        return f"registered.{registered}"
+    raise ValueError(
+        f"{kind.__name__} can't be written to a .keras file: decorate the class with "
+        "keras.saving.register_keras_serializable(), or use save_weights or tf.train.Checkpoint."
+    )
