@@ -60,7 +60,7 @@ def watch_steps() -> Iterator[list[Step]]:
     try:
         yield steps
     finally:
-        _watchers.remove(steps)
+        _watchers[:] = [watcher for watcher in _watchers if watcher is not steps]
 
 
 class Bijector(tfb.Bijector):
@@ -155,7 +155,7 @@ class Bijector(tfb.Bijector):
         """
         with tf.name_scope(f"{self.name}/forward_and_log_det"):
             z, condition = self._check_value("z", z), self._check_condition(condition)
-            return self._forward_step(z, condition, event_ndims or self.forward_min_event_ndims)
+            return self._forward_step(z, condition, self.forward_min_event_ndims if event_ndims is None else event_ndims)
 
     def inverse_and_log_det(
         self, x: Any, condition: Any = None, event_ndims: int | None = None
@@ -166,7 +166,7 @@ class Bijector(tfb.Bijector):
         """
         with tf.name_scope(f"{self.name}/inverse_and_log_det"):
             x, condition = self._check_value("x", x), self._check_condition(condition)
-            return self._inverse_step(x, condition, event_ndims or self.inverse_min_event_ndims)
+            return self._inverse_step(x, condition, self.inverse_min_event_ndims if event_ndims is None else event_ndims)
 
     def copy(self, **overrides: Any) -> Bijector:
         """A copy that shares this bijector's weights.
@@ -194,14 +194,14 @@ class Bijector(tfb.Bijector):
     def _parameter_properties(cls, dtype: Any) -> dict:
         return {}
 
-    # One step of a chain: unchecked, with the log-det over `event_ndims` dimensions.
+    # One step of a chain: the condition unchecked, the log-det over `event_ndims` dimensions.
 
     def _forward_step(self, z: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
-        x, log_det = self._forward_and_log_det(z, condition)
+        x, log_det = self._forward_and_log_det(self._check_event("z", z), condition)
         return x, self._per_event(log_det, z, self.forward_min_event_ndims, event_ndims, condition)
 
     def _inverse_step(self, x: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
-        z, log_det = self._inverse_and_log_det(x, condition)
+        z, log_det = self._inverse_and_log_det(self._check_event("x", x), condition)
         return z, self._per_event(log_det, x, self.inverse_min_event_ndims, event_ndims, condition)
 
     def _per_event(
@@ -251,14 +251,10 @@ class Bijector(tfb.Bijector):
         return self._inverse_and_log_det(self._check_event("x", x), self._check_condition(condition))[0]
 
     def _forward_log_det_jacobian(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._forward_step(
-            self._check_event("z", z), self._check_condition(condition), self.forward_min_event_ndims
-        )[1]
+        return self._forward_step(z, self._check_condition(condition), self.forward_min_event_ndims)[1]
 
     def _inverse_log_det_jacobian(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._inverse_step(
-            self._check_event("x", x), self._check_condition(condition), self.inverse_min_event_ndims
-        )[1]
+        return self._inverse_step(x, self._check_condition(condition), self.inverse_min_event_ndims)[1]
 
 
 def check_condition(

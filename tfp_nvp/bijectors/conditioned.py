@@ -61,6 +61,9 @@ class Conditioned(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._inverse_and_log_det(x, self._condition)
 
+    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        return self._bijector._check_event(name, value)
+
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return self._bijector.forward_event_shape(shape)
 

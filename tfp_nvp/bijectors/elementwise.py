@@ -42,11 +42,11 @@ class Elementwise(Bijector):
         )
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        x, log_det = self.transformer.forward(z, tf.unstack(self._raw))
+        x, log_det = self.transformer.forward(z, tf.convert_to_tensor(self._raw))
         return x, self._sum(log_det)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        z, log_det = self.transformer.inverse(x, tf.unstack(self._raw))
+        z, log_det = self.transformer.inverse(x, tf.convert_to_tensor(self._raw))
         return z, self._sum(log_det)
 
     def _sum(self, log_det: tf.Tensor) -> tf.Tensor:

@@ -59,6 +59,9 @@ class Invert(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._forward_and_log_det(x, condition)
 
+    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        return self._bijector._check_event("z" if name == "x" else "x", value)
+
     def _is_increasing(self, **kwargs: Any) -> Any:
         return self._bijector._internal_is_increasing(**kwargs)
 

@@ -220,6 +220,11 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
         return {}
 
+    @classmethod
+    def parameter_properties(cls, dtype: Any = tf.float32, num_classes: Any = None) -> dict:
+        """No parameters to slice or broadcast."""
+        return {}  # TFP wraps the one above in every subclass with an `__init__`, to log a warning
+
     def _batch_shape(self) -> tf.TensorShape:
         rank = self.distribution.event_shape.rank
         return tf.broadcast_static_shape(

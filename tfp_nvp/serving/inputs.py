@@ -64,9 +64,7 @@ def condition_specs(model: Served) -> Specs:
     if not isinstance(inputs, (dict, list, tuple)):
         return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}
     named = inputs if isinstance(inputs, dict) else {each.name: each for each in inputs}
-    return {
-        f"condition_{key}": rows(f"condition_{key}", each.shape[1:], each.dtype) for key, each in named.items()
-    }
+    return {f"condition_{key}": rows(f"condition_{key}", each.shape[1:], each.dtype) for key, each in named.items()}
 
 
 def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
@@ -77,22 +75,19 @@ def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
         return raw["condition"]
     inputs = _encoder_inputs(model.encoder)
     if isinstance(inputs, dict):
-        return model.encoder({key: raw[f"condition_{key}"] for key in inputs})
+        return model.encoder({key: raw[f"condition_{key}"] for key in inputs}, training=False)
     if isinstance(inputs, (list, tuple)):
-        return model.encoder([raw[f"condition_{each.name}"] for each in inputs])
-    return model.encoder(raw["condition"])
+        return model.encoder([raw[f"condition_{each.name}"] for each in inputs], training=False)
+    return model.encoder(raw["condition"], training=False)
 
 
 def _encoder_inputs(encoder: keras.layers.Layer) -> Any:
     """The encoder's input, or a dict or list of them, each with `shape`, `dtype` and `name`."""
-    inputs = getattr(encoder, "input", None) if encoder.built and getattr(encoder, "inputs", None) else None
-    if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
-        return inputs[0] if isinstance(encoder, keras.Sequential) else inputs
-    if inputs is not None:
-        return inputs
+    if encoder.built and getattr(encoder, "inputs", None):  # a functional or sequential model
+        return encoder.inputs[0] if len(encoder.inputs) == 1 else encoder.input
     shape = (encoder.get_build_config() or {}).get("input_shape") if encoder.built else None
     if isinstance(shape, (list, tuple)) and shape and all(size is None or isinstance(size, int) for size in shape):
-        return keras.KerasTensor(shape, dtype=encoder.input_dtype if hasattr(encoder, "input_dtype") else None)
+        return keras.KerasTensor(shape, dtype=encoder.input_dtype)
     raise ValueError(
         f"The encoder {encoder.name!r} does not say what its input looks like. Make it a functional model, "
         "keras.Model(inputs, outputs), or a keras.Sequential that begins with keras.Input(shape)."

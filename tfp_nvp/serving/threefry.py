@@ -64,7 +64,7 @@ def uniforms(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
 def normals(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
     """Standard normal numbers, by Box and Muller's transform: int32 [n, 2] → [n, size].
 
-        √(−2 log u) · (cos 2πv, sin 2πv),    u, v uniform
+    A pair is √(−2 log u) · (cos 2πv, sin 2πv),    u, v uniform
     """
     half = math.ceil(size / 2)
     u, v = tf.split(uniforms(seed, 2 * half, dtype), 2, axis=-1)

@@ -92,7 +92,7 @@ def check_bijector(
     title = f"check_bijector({type(bijector).__name__} {bijector.name!r})"
     report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
     measure_maps(report, subject)
-    measure_module(report, subject)
+    measure_module(report, subject, whole=subject)
     report.measure("condition", partial(_condition, subject), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
@@ -106,15 +106,14 @@ def measure_maps(report: Report, subject: Subject) -> None:
     report.measure("one_pass", partial(_one_pass, subject))
 
 
-def measure_module(report: Report, subject: Subject, whole: Subject | None = None) -> None:
+def measure_module(report: Report, subject: Subject, whole: Subject) -> None:
     """The checks of weights, batches, graphs and files; `whole` is what graphs and files have to hold."""
-    whole = whole or subject
     report.measure("batch_shapes", partial(guarantees.batch_shapes, subject))
     report.measure("variables_tracked", partial(guarantees.variables_tracked, whole), tolerance=0.0)
     report.measure("gradients", partial(guarantees.gradients, subject), tolerance=0.0)
     report.measure("no_stale_results", partial(guarantees.no_stale_results, subject))
-    report.measure("graph", partial(guarantees.compiled, whole, jit_compile=False))
-    report.measure("xla", partial(guarantees.compiled, whole, jit_compile=True))
+    report.measure("graph", partial(guarantees.graph, whole))
+    report.measure("xla", partial(guarantees.xla, subject))
     report.measure("float64", partial(guarantees.float64, subject))
     report.measure("saved_model", partial(guarantees.saved_model, whole))
 

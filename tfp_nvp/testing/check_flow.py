@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -34,6 +35,7 @@ NAMES = (
     "no_stale_results",
     "graph",
     "xla",
+    "xla_samples",
     "float64",
     "saved_model",
     "condition",
@@ -64,7 +66,9 @@ def check_flow(
         variables_tracked   whatever variable a result is computed from is in `.variables`
         gradients           of `log_prob`: a finite one reaches each of `.trainable_variables`
         no_stale_results    after a weight has changed, the same tensor gives the new `log_prob`
-        graph, xla          `tf.function` and `jit_compile=True` agree with eager, samples too
+        graph               `tf.function` agrees with eager, samples too
+        xla                 `jit_compile=True` agrees with eager
+        xla_samples         samples of `jit_compile=True` come with the density that eager gives them
         float64             a float64 twin agrees, if there is a `dtype` argument to build one
         saved_model         saved, loaded, and still the same, samples too
         condition           one that is missing or unexpected raises
@@ -109,7 +113,8 @@ def check_flow(
         ("equal_seeds", _equal_seeds),
     ):
         report.measure(name, partial(check, subject))
-    measure_module(report, subject, Subject(flow, _log_prob_and_samples, _log_prob, inputs))
+    measure_module(report, subject, whole=Subject(flow, _log_prob_and_samples, _log_prob, inputs))
+    report.measure("xla_samples", partial(_xla_samples, subject))
     report.measure("condition", partial(_condition, subject), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
@@ -191,6 +196,18 @@ def _sample_log_prob(subject: Subject) -> tuple[float, str]:
     flow, keywords = subject.module, _keywords(subject.inputs)
     samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **keywords)
     return compare({"log_prob": log_prob}, {"log_prob": flow.log_prob(tf.identity(samples), **keywords)})
+
+
+def _xla_samples(subject: Subject) -> tuple[float, str]:
+    # XLA draws other numbers for the same seed, so the samples themselves can't be compared.
+    def sample_and_log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
+        seed = tf.constant(SEED, tf.int32)
+        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **_keywords(inputs))
+        return {"samples": samples, "log_prob": log_prob}
+
+    drawn = guarantees.run_xla(dataclasses.replace(subject, compute=sample_and_log_prob))
+    right = subject.module.log_prob(drawn.pop("samples"), **_keywords(subject.inputs))
+    return compare(drawn, {"log_prob": right})
 
 
 def _equal_seeds(subject: Subject) -> tuple[float, str]:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.testing.report import Skipped
-from tfp_nvp.testing.subject import NUM_ROWS, Subject, compare
+from tfp_nvp.testing.subject import NUM_ROWS, Subject, Tensors, compare
 
 
 def variables_tracked(subject: Subject) -> tuple[float, str]:
@@ -67,10 +67,22 @@ def no_stale_results(subject: Subject) -> tuple[float, str]:
     return error, f"{remark}, after an assign: a cache answered. tfp_nvp.bijectors.Stock wraps a bijector without one"
 
 
-def compiled(subject: Subject, *, jit_compile: bool) -> tuple[float, str]:
-    """A `tf.function`, by XLA or not, computes what eager execution does."""
-    function = tf.function(lambda inputs: subject.compute(subject.module, inputs), jit_compile=jit_compile)
-    return compare(function(subject.fresh()), subject.expected())
+def graph(subject: Subject) -> tuple[float, str]:
+    """A `tf.function` computes what eager execution does."""
+    return compare(subject.traced(subject.fresh()), subject.expected())
+
+
+def xla(subject: Subject) -> tuple[float, str]:
+    """XLA computes what eager execution does."""
+    return compare(run_xla(subject), subject.expected())
+
+
+def run_xla(subject: Subject) -> Tensors:
+    """What the subject computes, compiled by XLA."""
+    function = tf.function(lambda inputs: subject.compute(subject.module, inputs), jit_compile=True)
+    inputs = subject.fresh()
+    # The concrete function, as calling the other counts towards TensorFlow's warning of many retracings.
+    return function.get_concrete_function(inputs)(inputs)
 
 
 def saved_model(subject: Subject) -> tuple[float, str]:
@@ -150,12 +162,11 @@ def used_variables(subject: Subject) -> list[tf.Variable]:
     with tf.GradientTape() as tape:
         subject.expected()
     used = {id(variable): variable for variable in tape.watched_variables()}
-    function = tf.function(lambda inputs: subject.compute(subject.module, inputs))
     try:  # a graph also knows the variables that are not trainable
-        graph = function.get_concrete_function(subject.fresh()).graph
-    except Exception:  # what can't be traced fails the checks of tf.function
-        return list(used.values())
-    return list({**used, **{id(variable): variable for variable in graph.variables}}.values())
+        used |= {id(variable): variable for variable in subject.traced.graph.variables}
+    except Exception:  # what can't be traced fails the check of graphs
+        pass
+    return list(used.values())
 
 
 def refuses_condition(compute: Callable[[], Any], given: bool) -> tuple[float, str]:

@@ -28,7 +28,7 @@ class Check:
 
     def __str__(self) -> str:
         measured = "" if self.error is None else f"error {self.error:.1e}, tolerance {self.tolerance:.1e}"
-        return f"{self.status}  {self.name:<19} {measured:<33} {self.message}".rstrip()
+        return f"{self.status:<8} {self.name:<19} {measured:<33} {self.message}".rstrip()
 
 
 class Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,6 +31,11 @@ class Subject:
     two_calls: Callable[[Any, Mapping[str, tf.Tensor]], Tensors]
     inputs: Tensors
 
+    @functools.cached_property
+    def traced(self) -> Any:
+        """The concrete function of `compute`, traced once."""
+        return tf.function(lambda inputs: self.compute(self.module, inputs)).get_concrete_function(self.fresh())
+
     def fresh(self) -> Tensors:
         """The inputs as tensors that no cache has seen."""
         return {name: tf.identity(value) for name, value in self.inputs.items()}
@@ -52,8 +58,7 @@ class Subject:
 
 def rows_of(name: str, value: Any, row_ndims: int, dtype: tf.DType | None) -> tf.Tensor:
     """`value` [..., *row] as `NUM_ROWS` rows [n, *row], its own over and over if it has fewer."""
-    if not tf.is_tensor(value):
-        value = tf.convert_to_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
+    value = tf.convert_to_tensor(value, dtype_hint=dtype)
     if dtype is not None and value.dtype != dtype:
         value = tf.cast(value, dtype)
     if value.shape.rank < row_ndims:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 from tfp_nvp import checks
@@ -22,7 +20,7 @@ class Affine(Transformer):
       bound: largest |s|, positive, in nats per layer. The default, 3, lets one layer
         scale by a factor of 20 and twenty-eight of them together stay within float32.
 
-    >>> x, log_det = Affine().forward(tf.constant([2.0]), [tf.constant([1.0]), tf.constant([0.0])])
+    >>> x, log_det = Affine().forward(tf.constant([2.0]), tf.constant([[1.0], [0.0]]))
     >>> float(x[0]), float(log_det[0])
     (3.0, 0.0)
 
@@ -35,12 +33,12 @@ class Affine(Transformer):
     def __init__(self, *, bound: float = 3.0):
         self.bound = checks.positive("bound", bound)
 
-    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shift, log_scale = raw[0], self._log_scale(raw[1])
         x = z * tf.exp(log_scale) + shift
         return x, tf.broadcast_to(log_scale, tf.shape(x))
 
-    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         shift, log_scale = raw[0], self._log_scale(raw[1])
         z = (x - shift) * tf.exp(-log_scale)
         return z, tf.broadcast_to(-log_scale, tf.shape(z))

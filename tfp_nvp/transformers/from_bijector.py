@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -19,8 +19,8 @@ class FromBijector(Transformer):
         f(z; raw) = bijector_fn(raw).forward(z)
 
     Args:
-      bijector_fn: a function of `raw`, a sequence of `num_parameters` tensors of the
-        value's shape, that returns a bijector with `forward_min_event_ndims == 0`. To write
+      bijector_fn: a function of `raw` [num_parameters, ...], whose other axes are those of
+        the value, that returns a bijector with `forward_min_event_ndims == 0`. To write
         a flow that holds it to a `.keras` file, decorate the function with
         `keras.saving.register_keras_serializable()`.
       num_parameters: p, at least 1.
@@ -31,12 +31,12 @@ class FromBijector(Transformer):
 
     >>> def softplus_scale(raw):
     ...     return tfb.Scale(tf.math.softplus(raw[0]))
-    >>> x, log_det = FromBijector(softplus_scale, num_parameters=1).forward(tf.ones([2]), [tf.zeros([2])])
+    >>> x, log_det = FromBijector(softplus_scale, num_parameters=1).forward(tf.ones([2]), tf.zeros([1, 2]))
     >>> x.shape
     TensorShape([2])
     """
 
-    def __init__(self, bijector_fn: Callable[[Sequence[tf.Tensor]], tfb.Bijector], *, num_parameters: int):
+    def __init__(self, bijector_fn: Callable[[tf.Tensor], tfb.Bijector], *, num_parameters: int):
         if not callable(bijector_fn):
             raise TypeError(
                 f"`bijector_fn` must be a function from raw numbers to a tfb.Bijector; got {bijector_fn!r}."
@@ -44,17 +44,17 @@ class FromBijector(Transformer):
         self.bijector_fn = bijector_fn
         self.num_parameters = checks.integer("num_parameters", num_parameters, 1)
 
-    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         bijector, z = self._make(raw), tf.identity(z)
         return bijector.forward(z), bijector.forward_log_det_jacobian(z, event_ndims=0) + tf.zeros_like(z)
 
-    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         bijector, x = self._make(raw), tf.identity(x)
         return bijector.inverse(x), bijector.inverse_log_det_jacobian(x, event_ndims=0) + tf.zeros_like(x)
 
-    def _make(self, raw: Sequence[tf.Tensor]) -> tfb.Bijector:
+    def _make(self, raw: tf.Tensor) -> tfb.Bijector:
         # tf.identity here and in the callers: a tensor TFP has not seen can't hit its cache.
-        bijector = self.bijector_fn([tf.identity(value) for value in raw])
+        bijector = self.bijector_fn(tf.identity(raw))
         if not isinstance(bijector, tfb.Bijector) or bijector.forward_min_event_ndims != 0:
             raise ValueError(f"`bijector_fn` must return an elementwise tfb.Bijector; it returned {bijector!r}.")
         return bijector

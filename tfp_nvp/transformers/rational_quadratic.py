@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -49,7 +48,7 @@ class RationalQuadratic(Transformer):
 
     >>> spline = RationalQuadratic(num_bins=4)
     >>> z = tf.constant([-7.0, 0.3])
-    >>> x, log_det = spline.forward(z, [tf.zeros([2])] * spline.num_parameters)
+    >>> x, log_det = spline.forward(z, tf.zeros([spline.num_parameters, 2]))
     >>> [round(float(v), 5) for v in x]
     [-7.0, 0.3]
 
@@ -83,7 +82,8 @@ class RationalQuadratic(Transformer):
     def num_parameters(self) -> int:  # type: ignore[override]
         return 3 * self.num_bins - 1
 
-    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        z, raw = _broadcast(z, raw)
         inside = tf.abs(z) < self.bound
         # The tails take the spline at 0 and drop it, so that neither it nor its gradient overflows.
         inner = tf.where(inside, z, tf.zeros_like(z))
@@ -92,7 +92,8 @@ class RationalQuadratic(Transformer):
         x, log_slope = _evaluate(theta, piece)
         return tf.where(inside, x, z), tf.where(inside, log_slope, tf.zeros_like(log_slope))
 
-    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, raw = _broadcast(x, raw)
         inside = tf.abs(x) < self.bound
         inner = tf.where(inside, x, tf.zeros_like(x))
         piece = self._bin_of(inner, raw, by_height=True)
@@ -101,41 +102,102 @@ class RationalQuadratic(Transformer):
         _, log_slope = _evaluate(theta, piece)
         return tf.where(inside, z, x), tf.where(inside, -log_slope, tf.zeros_like(log_slope))
 
-    def _bin_of(self, value: tf.Tensor, raw: Sequence[tf.Tensor], by_height: bool) -> _Bin:
-        """The bin that holds `value` (an x if `by_height`, else a z).
-
-        Walks the knots from left to right and keeps what lies right of each that `value`
-        has passed. Written out bin by bin, on tensors of the value's shape, all of it
-        fuses into one loop: no gather, and no axis of `num_bins` in memory.
-        """
+    def _bin_of(self, value: tf.Tensor, raw: tf.Tensor, by_height: bool) -> _Bin:
+        """The bin that holds `value` (an x if `by_height`, else a z)."""
         k = self.num_bins
-        widths = self._sizes(raw[:k], self.min_width)
-        heights = self._sizes(raw[k : 2 * k], self.min_height)
-        unit = tf.zeros_like(raw[0])  # a raw slope of zero is a slope of one
-        slopes = [unit, *raw[2 * k :], unit]
-        left = bottom = tf.fill(tf.shape(widths[0]), tf.constant(-self.bound, widths[0].dtype))
-        piece = _Bin(left, widths[0], bottom, heights[0], slopes[0], slopes[1])
-        for j in range(1, k):
-            left, bottom = left + widths[j - 1], bottom + heights[j - 1]
-            passed = value >= (bottom if by_height else left)
-            here = _Bin(left, widths[j], bottom, heights[j], slopes[j], slopes[j + 1])
-            piece = _Bin(*(tf.where(passed, new, old) for new, old in zip(here, piece, strict=True)))
-        return piece._replace(slope=self._slope(piece.slope), next_slope=self._slope(piece.next_slope))
+        widths, heights, slopes = raw[:k], raw[k : 2 * k], raw[2 * k :]
+        if by_height:
+            index = self._locate(value, heights, self.min_height)
+        else:
+            index = self._locate(value, widths, self.min_width)
+        left, width = self._pick_size(index, widths, self.min_width)
+        bottom, height = self._pick_size(index, heights, self.min_height)
+        slope, next_slope = _pick_slopes(index, slopes)
+        return _Bin(left, width, bottom, height, self._slope(slope), self._slope(next_slope))
 
-    def _sizes(self, raw: Sequence[tf.Tensor], minimum: float) -> list[tf.Tensor]:
-        """Softmax over `raw`, floored at `minimum`, scaled to fill the interval."""
-        largest = raw[0]
-        for value in raw[1:]:
-            largest = tf.maximum(largest, value)
-        largest = tf.stop_gradient(largest)
-        weights = [tf.exp(value - largest) for value in raw]
-        unit = 2.0 * self.bound * (1.0 - minimum * len(raw)) / tf.add_n(weights)
-        return [2.0 * self.bound * minimum + weight * unit for weight in weights]
+    def _locate(self, value: tf.Tensor, raw: tf.Tensor, minimum: float) -> tf.Tensor:
+        """Number of the bin that `value` lies in along the axis cut up by `raw` [k, ...]."""
+        knot, index = -self.bound, tf.zeros_like(value)
+        for size in tf.unstack(self._sizes(tf.stop_gradient(raw), minimum))[:-1]:
+            knot = knot + size
+            index += tf.cast(value >= knot, value.dtype)
+        return index
+
+    def _pick_size(self, index: tf.Tensor, raw: tf.Tensor, minimum: float) -> tuple[tf.Tensor, tf.Tensor]:
+        """Start and size of the bin `index`, with its gradient for `raw` [k, ...] written out.
+
+        With p = softmax(raw), c = 2 · bound · (1 − k · minimum) and upstream gradients g of
+        the start and of the size, the gradient of raw_i is c p_i (G_i − Σ_j p_j G_j), where G_i
+        is g_start for i < index, g_size for i = index and 0 beyond. Automatic differentiation
+        would walk back through every knot instead, at many times the cost.
+        """
+
+        @tf.custom_gradient
+        def pick(raw: tf.Tensor) -> Any:
+            sizes = tf.unstack(self._sizes(raw, minimum))
+            knot = start = tf.fill(tf.shape(index), tf.constant(-self.bound, index.dtype))
+            size = sizes[0]
+            for j in range(1, len(sizes)):
+                knot, passed = knot + sizes[j - 1], index >= j
+                start, size = tf.where(passed, knot, start), tf.where(passed, sizes[j], size)
+
+            def gradient(g_start: tf.Tensor, g_size: tf.Tensor) -> tf.Tensor:
+                shares = _softmax(raw)
+                number = _count(raw)
+                upstream = tf.where(index > number, g_start, tf.where(tf.equal(index, number), g_size, 0.0))
+                mean = tf.reduce_sum(shares * upstream, axis=0)
+                return 2.0 * self.bound * (1.0 - minimum * raw.shape[0]) * shares * (upstream - mean)
+
+            return (start, size), gradient
+
+        return pick(raw)
+
+    def _sizes(self, raw: tf.Tensor, minimum: float) -> tf.Tensor:
+        """Softmax over the first axis of `raw`, floored at `minimum`, scaled to fill the interval."""
+        return 2.0 * self.bound * (minimum + (1.0 - minimum * raw.shape[0]) * _softmax(raw))
 
     def _slope(self, raw: tf.Tensor) -> tf.Tensor:
         """min_slope + softplus(raw + c), at most 1 / min_slope, with c such that zero gives one."""
         offset = math.log(math.expm1(1.0 - self.min_slope))
         return tf.minimum(self.min_slope + tf.math.softplus(raw + offset), 1.0 / self.min_slope)
+
+
+def _broadcast(value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`value` [...] and `raw` [p, ...] at their common shape."""
+    if value.shape.is_fully_defined() and raw.shape[1:] == value.shape:
+        return value, raw
+    shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
+    return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([tf.shape(raw)[:1], shape], axis=0))
+
+
+def _softmax(raw: tf.Tensor) -> tf.Tensor:
+    """Softmax over the first axis (`tf.nn.softmax` would transpose to do it over the last)."""
+    weights = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=0)))
+    return weights / tf.reduce_sum(weights, axis=0)
+
+
+def _count(raw: tf.Tensor) -> tf.Tensor:
+    """0, 1, … along the first axis of `raw` [k, ...], of a shape that broadcasts with it."""
+    return tf.reshape(tf.range(raw.shape[0], dtype=raw.dtype), [-1] + [1] * (raw.shape.rank - 1))
+
+
+def _pick_slopes(index: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Raw slopes at the two knots of the bin `index`; zero, a slope of one, at the ends."""
+
+    @tf.custom_gradient
+    def pick(raw: tf.Tensor) -> Any:
+        slope = next_slope = tf.zeros_like(index)
+        for j, knot in enumerate(tf.unstack(raw), 1):
+            slope = tf.where(tf.equal(index, j), knot, slope)
+            next_slope = tf.where(tf.equal(index, j - 1), knot, next_slope)
+
+        def gradient(g_slope: tf.Tensor, g_next: tf.Tensor) -> tf.Tensor:
+            number = _count(raw)
+            return tf.where(tf.equal(index, number + 1), g_slope, tf.where(tf.equal(index, number), g_next, 0.0))
+
+        return (slope, next_slope), gradient
+
+    return pick(raw)
 
 
 def _evaluate(theta: tf.Tensor, piece: _Bin) -> tuple[tf.Tensor, tf.Tensor]:

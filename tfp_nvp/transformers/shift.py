@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 from tfp_nvp.transformers.transformer import Transformer
@@ -14,7 +12,7 @@ class Shift(Transformer):
 
     One raw number per element: the shift t, any real.
 
-    >>> x, log_det = Shift().forward(tf.constant([1.0]), [tf.constant([2.0])])
+    >>> x, log_det = Shift().forward(tf.constant([1.0]), tf.constant([[2.0]]))
     >>> float(x[0]), float(log_det[0])
     (3.0, 0.0)
 
@@ -24,12 +22,12 @@ class Shift(Transformer):
 
     num_parameters = 1
 
-    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        (shift,) = raw
+    def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift = raw[0]
         x = z + shift
         return x, tf.zeros_like(x)
 
-    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        (shift,) = raw
+    def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shift = raw[0]
         z = x - shift
         return z, tf.zeros_like(z)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -18,9 +17,9 @@ class Transformer(abc.ABC):
         forward(z, raw)  ->  x,  log |dx/dz|
         inverse(x, raw)  ->  z,  log |dz/dx|
 
-    `raw` is a sequence of p tensors, each of the value's shape (or broadcasting with
-    it): unconstrained real numbers, from a conditioner or from weights. The map is
-    best the identity where all of them are zero, so that a new flow is close to the
+    `raw` [p, ...] holds unconstrained real numbers, from a conditioner or from weights:
+    the p numbers of an element lie along the first axis, the other axes are the value's or
+    broadcast with them. The map is best the identity where all of them are zero, so that a new flow is close to the
     identity. Both log-dets have the value's shape, in nats; nothing is summed.
 
     A transformer holds no weights. Its constructor's arguments, as attributes of the
@@ -31,12 +30,12 @@ class Transformer(abc.ABC):
     num_parameters: int
 
     @abc.abstractmethod
-    def forward(self, z: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """x [...] and log |dx/dz| [...] from z [...] and p raw tensors [...]."""
+    def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """x [...] and log |dx/dz| [...] from z [...] and raw [p, ...]."""
 
     @abc.abstractmethod
-    def inverse(self, x: tf.Tensor, raw: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """z [...] and log |dz/dx| [...] from x [...] and p raw tensors [...]."""
+    def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """z [...] and log |dz/dx| [...] from x [...] and raw [p, ...]."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which an equal transformer is made."""

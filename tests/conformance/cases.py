@@ -1,0 +1,236 @@
+"""The one table of everything public: each guarantee is a test over these cases."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import bijectors, conditioners, distributions, flows, masks, transformers
+from tfp_nvp.testing import Report, check_bijector, check_flow
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return 1.5 * rng.normal(size=shape)
+
+
+def wide(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Reaches into both tails of a spline."""
+    return 4.0 * rng.normal(size=shape)
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(0.2, 3.0, size=shape)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A public object and what it is of.
+
+    `make` builds it in a dtype. `event_shape` includes the batch shape of an object that
+    has one. `sample` draws data. `any_shape` says that no event shape is refused.
+    """
+
+    name: str
+    make: Callable[[str], Any]
+    event_shape: tuple[int, ...]
+    condition_shape: tuple[int, ...] | None = None
+    sample: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] = normal
+    any_shape: bool = False
+
+
+def spline() -> transformers.Transformer:
+    return transformers.RationalQuadratic(num_bins=3, bound=4.0)
+
+
+def stock_spline() -> transformers.Transformer:
+    """TFP's own spline, of 3 bins on [-4, 4], as a transformer."""
+
+    def make(raw: Any) -> tfb.Bijector:
+        sizes = [0.1 + 7.7 * tf.nn.softmax(tf.stack(tf.unstack(raw[i : i + 3]), axis=-1)) for i in (0, 3)]
+        slopes = 0.1 + tf.math.softplus(tf.stack(tf.unstack(raw[6:]), axis=-1))
+        return tfb.RationalQuadraticSpline(*sizes, slopes, range_min=-4.0)
+
+    return transformers.FromBijector(make, num_parameters=8)
+
+
+def mlp(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.MLP(num_outputs, hidden_units=[8], activation="tanh", seed=1, dtype=dtype)
+
+
+def residual(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.ResidualMLP(num_outputs, hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
+
+
+def convolution(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    layers = [
+        keras.layers.Conv2D(4, 3, padding="same", activation="tanh", dtype=dtype),
+        keras.layers.Conv2D(num_outputs, 3, padding="same", dtype=dtype),
+    ]
+    return keras.Sequential(layers)
+
+
+def coupling(
+    transformer: Callable[[], transformers.Transformer],
+    network: Callable[[int, str], keras.layers.Layer] = mlp,
+    mask: Any = None,
+    condition_shape: tuple[int, ...] | None = None,
+) -> Callable[[str], bijectors.Coupling]:
+    """The maker of a coupling, on the second half of three elements unless it has a mask."""
+    mask = masks.half(3) if mask is None else mask
+
+    def make(dtype: str) -> bijectors.Coupling:
+        f = transformer()
+        varies_over_the_last_axis_only = (mask == mask.reshape(-1, mask.shape[-1])[0]).all()
+        outputs = int((~mask.reshape(-1, mask.shape[-1])[0]).sum()) if varies_over_the_last_axis_only else mask.shape[-1]
+        layer = network(f.num_parameters * outputs, dtype)
+        return bijectors.Coupling(f, layer, mask, condition_shape=condition_shape, dtype=dtype)
+
+    return make
+
+
+def elementwise(
+    transformer: Callable[[], transformers.Transformer], event_shape: tuple[int, ...] = (3,)
+) -> Callable[[str], bijectors.Elementwise]:
+    return lambda dtype: bijectors.Elementwise(transformer(), event_shape, dtype=dtype)
+
+
+def chain(condition_shape: tuple[int, ...] | None = None) -> Callable[[str], bijectors.Chain]:
+    def make(dtype: str) -> bijectors.Chain:
+        layers = [
+            tfb.Softplus(),
+            coupling(transformers.Affine, condition_shape=condition_shape)(dtype),
+            bijectors.Reverse(),
+            bijectors.ActNorm([3], dtype=dtype),
+            tfb.Shift(np.asarray([1.0, 2.0, 3.0], dtype)),
+            coupling(spline, residual, condition_shape=condition_shape)(dtype),
+        ]
+        return bijectors.Chain(layers)
+
+    return make
+
+
+def conditioned(batch_shape: tuple[int, ...]) -> Callable[[str], bijectors.Conditioned]:
+    condition = np.linspace(-1.0, 1.0, 2 * int(np.prod(batch_shape))).reshape(*batch_shape, 2)
+    return lambda dtype: bijectors.Conditioned(coupling(transformers.Affine, condition_shape=(2,))(dtype), condition)
+
+
+def recipe(kind: type, **arguments: Any) -> Callable[[str], distributions.Flow]:
+    return lambda dtype: kind([3], num_layers=2, activation="tanh", seed=0, dtype=dtype, **arguments)
+
+
+def flow(base: Callable[[str], tfd.Distribution]) -> Callable[[str], distributions.Flow]:
+    return lambda dtype: distributions.Flow(base(dtype), coupling(transformers.Affine)(dtype))
+
+
+def batch_base(dtype: str) -> tfd.Distribution:
+    return tfd.MultivariateNormalDiag(np.linspace(-1.0, 1.0, 6).reshape(2, 3).astype(dtype))
+
+
+def learned_base(dtype: str) -> tfd.Distribution:
+    return tfd.MultivariateNormalDiag(tf.Variable(np.zeros(3, dtype)), np.ones(3, dtype))
+
+
+BIJECTORS = [
+    # Transformers, each with weights of its own and in a coupling.
+    Case("elementwise_shift", elementwise(transformers.Shift), (3,)),
+    Case("elementwise_affine", elementwise(transformers.Affine), (3,)),
+    Case("elementwise_rational_quadratic", elementwise(spline), (3,), sample=wide),
+    Case("elementwise_from_bijector", elementwise(stock_spline), (3,), sample=wide),
+    Case("elementwise_scalar", elementwise(transformers.Affine, ()), (), any_shape=True),
+    Case("elementwise_matrix", elementwise(transformers.Affine, (2, 3)), (2, 3)),
+    Case("coupling_shift", coupling(transformers.Shift), (3,)),
+    Case("coupling_affine", coupling(transformers.Affine), (3,)),
+    Case("coupling_rational_quadratic", coupling(spline), (3,), sample=wide),
+    Case("coupling_from_bijector", coupling(stock_spline), (3,), sample=wide),
+    # Couplings by mask, conditioner and condition.
+    Case("coupling_residual", coupling(transformers.Affine, residual), (3,)),
+    Case("coupling_conditional", coupling(transformers.Affine, condition_shape=(2,)), (3,), (2,)),
+    Case("coupling_residual_conditional", coupling(transformers.Affine, residual, None, (2,)), (3,), (2,)),
+    Case("coupling_matrix_condition", coupling(transformers.Affine, condition_shape=(2, 2)), (3,), (2, 2)),
+    Case("coupling_of_condition_only", coupling(transformers.Affine, mlp, np.zeros(3, bool), (2,)), (3,), (2,)),
+    Case("coupling_alternating", coupling(transformers.Affine, mlp, masks.alternating(4)), (4,)),
+    Case("coupling_channel", coupling(transformers.Affine, convolution, masks.channel(3, 2, 2)), (3, 2, 2)),
+    Case("coupling_checkerboard", coupling(transformers.Affine, convolution, masks.checkerboard(3, 2, 2)), (3, 2, 2)),
+    # Other bijectors.
+    Case("act_norm", lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
+    Case("act_norm_image", lambda dtype: bijectors.ActNorm([2, 2, 3], dtype=dtype), (2, 2, 3)),
+    Case("invertible_linear", lambda dtype: bijectors.InvertibleLinear([4], seed=3, dtype=dtype), (4,)),
+    Case("permute", lambda dtype: bijectors.Permute([2, 0, 1]), (3,)),
+    Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
+    Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
+    Case("stock_variable", lambda dtype: bijectors.Stock(tfb.Scale(tf.Variable(np.ones(3, dtype)))), (3,), any_shape=True),
+    Case("invert", lambda dtype: bijectors.Invert(coupling(spline)(dtype)), (3,), sample=wide),
+    Case("invert_conditional", lambda dtype: bijectors.Invert(chain((2,))(dtype)), (3,), (2,)),
+    Case("conditioned", conditioned(()), (3,)),
+    Case("conditioned_batch", conditioned((2,)), (2, 3)),
+    Case("chain", chain(), (3,), sample=positive),
+    Case("chain_conditional", chain((2,)), (3,), (2,), sample=positive),
+]
+
+FLOWS = [
+    Case("flow_batch_base", flow(batch_base), (2, 3)),
+    Case("flow_learned_base", flow(learned_base), (3,)),
+    Case("nice", recipe(flows.NICE, hidden_units=[8]), (3,)),
+    Case("nice_conditional", recipe(flows.NICE, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
+    Case("real_nvp", recipe(flows.RealNVP, hidden_units=[8]), (3,)),
+    Case("real_nvp_conditional", recipe(flows.RealNVP, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
+    Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
+    Case(
+        "neural_spline_conditional",
+        recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline(), condition_shape=[2]),
+        (3,),
+        (2,),
+    ),
+]
+
+CASES = BIJECTORS + FLOWS
+
+
+@functools.cache
+def built(case: Case, dtype: str = "float32") -> Any:
+    """The object of a case, built once, its weights moved away from where they start."""
+    return randomized(case.make(dtype))
+
+
+def randomized(module: tf.Module) -> Any:
+    rng = np.random.default_rng(7)
+    for variable in module.trainable_variables:
+        variable.assign_add(0.2 * rng.normal(size=variable.shape).astype(variable.dtype.name))
+    return module
+
+
+def data(case: Case, dtype: str = "float32", batch_shape: tuple[int, ...] = (6,)) -> tuple[np.ndarray, Any]:
+    """x and condition of a case."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    x = case.sample(rng, (*batch_shape, *case.event_shape)).astype(dtype)
+    if case.condition_shape is None:
+        return x, None
+    return x, rng.normal(size=(*batch_shape, *case.condition_shape)).astype(dtype)
+
+
+def check(case: Case, *names: str, dtype: str = "float32", tolerance: float | None = None) -> Report:
+    """Holds a case to the guarantees of these names."""
+    subject = built(case, dtype)
+    verify = check_flow if isinstance(subject, tfd.Distribution) else check_bijector
+    report = verify(subject, *data(case, dtype), only=names, tolerance=tolerance)
+    assert [check.name for check in report] == list(names)
+    return report
+
+
+def results(case: Case, module: Any) -> list[np.ndarray]:
+    """What a case computes of its data."""
+    x, condition = data(case)
+    keywords = {} if condition is None else {"condition": condition}
+    if isinstance(module, tfd.Distribution):
+        return [module.log_prob(x, **keywords).numpy()]
+    return [value.numpy() for value in module.inverse_and_log_det(x, **keywords)]

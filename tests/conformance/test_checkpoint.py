@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance.cases import CASES, Case, built, results
+
+
+WITH_WEIGHTS = [case for case in CASES if case.name not in ("permute", "reverse", "stock")]
+
+
+@pytest.mark.parametrize("case", WITH_WEIGHTS, ids=lambda case: case.name)
+def test_a_checkpoint_restores_a_new_one_to_the_same_results(case: Case, tmp_path):
+    path = tf.train.Checkpoint(module=built(case)).write(str(tmp_path / "checkpoint"))
+    new = case.make("float32")
+    before = results(case, new)
+    tf.train.Checkpoint(module=new).read(path).assert_consumed()
+    after = results(case, new)
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    for value, right in zip(after, results(case, built(case)), strict=True):
+        np.testing.assert_array_equal(value, right)

@@ -1,0 +1,59 @@
+import inspect
+
+import numpy as np
+import pytest
+
+from tests.conformance.cases import CASES, Case, built, results
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+def weights(module) -> set[int]:
+    return {id(variable) for variable in module.variables}
+
+
+@each_case
+def test_a_copy_shares_all_weights(case: Case):
+    copy = built(case).copy()
+    assert copy is not built(case)
+    assert type(copy) is type(built(case))
+    assert weights(copy) == weights(built(case))
+    for value, right in zip(results(case, copy), results(case, built(case)), strict=True):
+        np.testing.assert_array_equal(value, right)
+
+
+@each_case
+def test_a_copy_with_changes_shares_all_weights_or_raises(case: Case):
+    try:
+        copy = built(case).copy(name="another")
+    except ValueError as error:
+        assert "can't share its weights" in str(error)
+    else:
+        assert copy.name == "another"
+        assert weights(copy) == weights(built(case))
+
+
+@each_case
+def test_a_copy_refuses_an_unknown_argument(case: Case):
+    with pytest.raises(ValueError, match="no argument"):
+        built(case).copy(no_such_argument=1)
+
+
+@each_case
+def test_equality_is_identity(case: Case):
+    one, other = built(case), case.make("float32")
+    assert one == one  # noqa: PLR0124
+    assert one != other
+    assert len({one, other, one}) == 2
+
+
+@each_case
+def test_parameters_are_the_constructors_arguments(case: Case):
+    arguments = set(inspect.signature(type(built(case)).__init__).parameters) - {"self", "parameters"}
+    assert set(built(case).parameters) == arguments
+
+
+@each_case
+def test_parameters_build_another_with_as_many_weights(case: Case):
+    another = type(built(case))(**built(case).parameters)
+    assert [v.shape for v in another.variables] == [v.shape for v in built(case).variables]

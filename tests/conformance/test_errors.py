@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from tests.conformance.cases import CASES, Case, built, check, data, results
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@each_case
+def test_a_missing_or_unexpected_condition_raises(case: Case):
+    assert check(case, "condition")["condition"].status == "passed"
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.condition_shape], ids=lambda case: case.name)
+def test_a_condition_of_another_shape_raises(case: Case):
+    x, condition = data(case)
+    evaluate = getattr(built(case), "log_prob", None) or built(case).inverse_and_log_det
+    with pytest.raises(ValueError, match="must end in the condition shape"):
+        evaluate(x, condition=np.concatenate([condition, condition], axis=-1))
+
+
+@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("case", [c for c in CASES if not c.any_shape], ids=lambda case: case.name)
+def test_events_of_another_shape_raise(case: Case, size: int):
+    x, condition = data(case)
+    wrong = np.ones((*x.shape[:-1], size), np.float32)
+    module = built(case)
+    keywords = {} if condition is None else {"condition": condition}
+    methods = ("log_prob", "encode", "decode") if hasattr(module, "log_prob") else ("forward", "inverse")
+    for method in methods:
+        with pytest.raises(ValueError, match="must"):
+            getattr(module, method)(wrong, **keywords)

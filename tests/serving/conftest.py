@@ -1,0 +1,134 @@
+"""Models of every kind that can be served, each exported once per session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_nvp as nvp
+from tfp_nvp.serving import ServedFlow, export
+from tfp_nvp.training import FlowModel
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+def shaken(flow: Any, seed: int = 0) -> Any:
+    """A flow with data-dependent layers set, and other weights than its first, so that it is not the identity."""
+    rng = np.random.default_rng(seed)
+    shape = [] if flow.condition_shape is None else [32, *flow.condition_shape]
+    condition = None if flow.condition_shape is None else rng.normal(size=shape)
+    flow.initialize(1.0 + 2.0 * rng.normal(size=[32, *flow.event_shape]), condition)
+    for variable in flow.trainable_variables:
+        variable.assign_add(tf.constant(0.2 * rng.normal(size=variable.shape), variable.dtype))
+    return flow
+
+
+def spline(dtype: str = "float32", **arguments: Any) -> nvp.Flow:
+    return shaken(nvp.NeuralSplineFlow([2], num_layers=2, hidden_units=8, seed=0, dtype=dtype, **arguments))
+
+
+def affine(**arguments: Any) -> nvp.Flow:
+    return shaken(nvp.RealNVP([3], num_layers=2, hidden_units=[8], seed=0, **arguments))
+
+
+def encoded() -> FlowModel:
+    encoder = keras.Sequential([keras.Input([5]), keras.layers.BatchNormalization(), keras.layers.Dense(4)])
+    return FlowModel(affine(condition_shape=[4]), encoder=encoder)
+
+
+def encoded_from_two() -> FlowModel:
+    age, word = keras.Input([1], name="age"), keras.Input([], dtype="string", name="word")
+    codes = keras.layers.StringLookup(vocabulary=["cat", "dog"], output_mode="one_hot")(word)
+    outputs = keras.layers.Concatenate()([keras.layers.Dense(1)(age), keras.ops.cast(codes, "float32")])
+    return FlowModel(affine(condition_shape=[4]), encoder=keras.Model({"age": age, "word": word}, outputs))
+
+
+def mixture_base() -> tfd.Distribution:
+    parts = tfd.MultivariateNormalDiag([[-3.0] * 3, [3.0] * 3], [[1.0] * 3, [0.5] * 3])
+    return tfd.MixtureSameFamily(tfd.Categorical(probs=[0.25, 0.75]), parts)
+
+
+def stock_flow() -> tfd.Distribution:
+    scale = tfb.ScaleMatvecDiag(tfp.util.TransformedVariable([1.0, 2.0], tfb.Softplus()))
+    base = tfd.MultivariateNormalDiag(tf.Variable([0.5, -0.5]), [1.0, 2.0])
+    return tfd.TransformedDistribution(base, tfb.Chain([tfb.Shift(tf.Variable([1.0, 2.0])), scale]))
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "spline": spline,
+    "spline64": lambda: spline("float64"),
+    "conditional": lambda: spline(condition_shape=[3]),
+    "encoder": encoded,
+    "encoder_of_two": encoded_from_two,
+    "uniform_base": lambda: affine(base=tfd.Sample(tfd.Uniform(-2.0, 3.0), [3])),
+    "mixture_base": lambda: affine(base=mixture_base()),
+    "stock": lambda: tfd.MultivariateNormalTriL([1.0, 2.0], [[1.0, 0.0], [0.5, 2.0]]),
+    "stock_flow": stock_flow,
+    "scalar": lambda: tfd.Gamma(tf.Variable(2.0), 3.0),
+}
+
+
+class Exported(NamedTuple):
+    """A model, where it was exported to, and the export loaded again."""
+
+    name: str
+    model: Any
+    distribution: tfd.Distribution
+    folder: Path
+    served: ServedFlow
+
+    @property
+    def is_flow(self) -> bool:
+        return isinstance(self.distribution, nvp.Flow)
+
+    def raw_condition(self, n: int) -> Any:
+        """n rows of what a client sends as the condition, or None."""
+        rng = np.random.default_rng(7)
+        if self.name == "encoder_of_two":
+            ages, words = rng.normal(size=[n, 1]).astype("float32"), np.resize(["cat", "dog", "cow"], [n])
+            return {"condition_age": ages, "condition_word": words}
+        size = {"conditional": 3, "encoder": 5}.get(self.name)
+        return None if size is None else rng.normal(size=[n, size]).astype("float32")
+
+    def keyword(self, raw: Any) -> dict[str, Any]:
+        """`condition=` as the distribution takes it."""
+        if raw is None:
+            return {}
+        if isinstance(raw, dict):
+            raw = {key.removeprefix("condition_"): tf.constant(value) for key, value in raw.items()}
+        return {"condition": raw if self.name == "conditional" else self.model.encoder(raw)}
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """A function from a case's name to its export; each case is exported once."""
+    made: dict[str, Exported] = {}
+
+    def get(name: str) -> Exported:
+        if name not in made:
+            model = CASES[name]()
+            folder = export(model, tmp_path_factory.mktemp("models") / name, verify=False)
+            distribution = model.distribution if isinstance(model, keras.Model) else model
+            made[name] = Exported(name, model, distribution, folder, ServedFlow(folder))
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, exported: Callable[[str], Exported]) -> Exported:
+    """Each case in turn."""
+    return exported(request.param)
+
+
+@pytest.fixture(scope="session")
+def flow() -> nvp.Flow:
+    """A flow that can be exported."""
+    return affine()

@@ -1,0 +1,45 @@
+"""The command line: `tfp-nvp` and `python -m tfp_nvp`.
+
+Nothing here imports TensorFlow before the input is known to be good.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0 when done, 2 after one line on stderr, 130 after Ctrl-C.
+
+    Args:
+      arguments: what follows the program's name; `sys.argv[1:]` by default.
+    """
+    try:
+        import click
+
+        from tfp_nvp.cli.commands import tfp_nvp
+    except ImportError as error:
+        _fail(f"The command line needs its extras ({error.name} is missing): pip install 'tfp-nvp[cli]'")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(tfp_nvp.main(arguments, prog_name="tfp-nvp", standalone_mode=False) or 0)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        if "--debug" in arguments:
+            raise
+        _fail(_in_words(error))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error) or type(error).__name__
+
+
+def _fail(message: str) -> None:
+    print(f"tfp-nvp: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    sys.exit(2)

@@ -1,0 +1,241 @@
+"""The commands: each reads and checks its input, then starts TensorFlow, then writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from tfp_nvp import __version__
+from tfp_nvp.cli import models, outputs, tables
+from tfp_nvp.cli.fitting import Split, fit_table, parse_support
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Names(click.ParamType):
+    """Column names with commas between."""
+
+    name = "a,b,c"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        names = value if isinstance(value, list) else [name.strip() for name in value.split(",")]
+        if not all(names) or len(set(names)) != len(names):
+            self.fail(f"{value!r} must be different column names with commas between, such as a,b,c.", param, ctx)
+        return names
+
+
+def _data_options(command: Any) -> Any:
+    """How a table is read, the same for all commands."""
+    for option in (
+        click.option("--header/--no-header", default=None, help="Whether text has a header line; found out by default."),
+        click.option("--key", help="Which array of an .npz file with several."),
+        click.option("--condition", "condition_columns", type=Names(), help="Columns to condition on."),
+        click.option("--columns", type=Names(), help="Columns to model; all but the condition's by default."),
+    ):
+        command = option(command)
+    return command
+
+
+def _out_option(what: str) -> Any:
+    return click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help=what)
+
+
+_seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+_path = click.Path(path_type=Path)
+
+
+@click.group(context_settings=_CONTEXT, no_args_is_help=False)
+@click.version_option(__version__, prog_name="tfp-nvp")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def tfp_nvp(debug: bool) -> None:
+    """Normalizing flows for tables of numbers: fit, evaluate, sample, plot, export."""
+
+
+@tfp_nvp.command(short_help="Fit a flow to a table; write model, numbers, pictures.")
+@click.argument("data", type=_path)
+@_out_option("A new folder for the model, metrics.json and pictures.")
+@click.option("--flow", help=f"One of {', '.join(models.FLOWS)}; by default what suits the data's shape and size.")
+@_data_options
+@click.option("--support", multiple=True, metavar="[NAME=]LOW:HIGH", help="Hard bounds, of one column or all; either end may be empty.")
+@click.option("--validation-split", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Decides when to stop.")
+@click.option("--test-split", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL.")
+@click.option("--epochs", type=click.IntRange(1), help="At most so many.")
+@click.option("--batch-size", type=click.IntRange(1))
+@_seed_option
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+def fit(
+    data: Path,
+    out: Path,
+    flow: str | None,
+    columns: list[str] | None,
+    condition_columns: list[str] | None,
+    key: str | None,
+    header: bool | None,
+    support: tuple[str, ...],
+    validation_split: float,
+    test_split: float,
+    seed: int,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Fit a flow to the rows of DATA (.csv, .tsv, .txt, .parquet, .npy or .npz)."""
+    outputs.check_free(out)
+    recipe = None if flow is None else models.flow_name(flow)
+    table = tables.read_table(data, key=key, header=header)
+    columns, conditions = _chosen(table, columns, condition_columns)
+    x = table.varying(columns)
+    condition = table.varying(conditions) if conditions else None
+    bounds = parse_support(support, columns, x)
+    split = Split.of(len(x), test=test_split, validation=validation_split, columns=len(columns), seed=seed)
+    options = {name: value for name, value in options.items() if value is not None}
+    model, metrics = fit_table(x, condition, split, recipe, bounds, columns, conditions, quiet=quiet, **options)
+    with outputs.new_folder(out) as folder:
+        fit_outputs(model, x, condition, {"data": data.name} | metrics, seed, folder)
+    _say_fit(metrics, out, quiet)
+
+
+def fit_outputs(
+    model: models.Model, x: np.ndarray, condition: np.ndarray | None, metrics: dict[str, Any], seed: int, folder: Path
+) -> None:
+    """Writes the model, its numbers and its pictures into a folder."""
+    from tfp_nvp.evaluation import plot_history
+
+    model.flow.save(folder / "flow.keras")
+    outputs.write_json(metrics, folder / "metrics.json")
+    plot_history(model.flow.history.history, folder / "training.png")
+    models.draw_corner(model, x, condition, model.columns, seed, folder / "corner.png")
+    if model.size == 2 and condition is None:
+        models.draw_density(model, x, model.columns, folder / "density.png")
+
+
+@tfp_nvp.command(short_help="Mean negative log-likelihood of a table.")
+@click.argument("model", type=_path)
+@click.argument("data", type=_path)
+@_data_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(model: Path, data: Path, as_json: bool, **reading: Any) -> None:
+    """Mean negative log-likelihood of the rows of DATA under MODEL (a fit's folder or .keras file)."""
+    table = _read(data, reading)
+    fitted = models.load_model(model)
+    x, condition, _ = _for_model(fitted, table, **reading)
+    nll, error = fitted.nll(x, condition)
+    bits = nll / np.log(2) / fitted.size
+    if as_json:
+        found = {"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits}
+        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        return
+    click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows)")
+    click.echo(f"bits per dim   {bits:.4f}")
+
+
+@tfp_nvp.command(short_help="Draw samples into a table.")
+@click.argument("model", type=_path)
+@click.option("-n", "n", type=click.IntRange(1), required=True, help="How many samples; given conditions, for each of them.")
+@_out_option("A new .csv, .tsv, .parquet or .npy file.")
+@click.option("--condition", "condition_file", type=_path, help="A table with the condition's columns.")
+@_seed_option
+def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: int) -> None:
+    """Draw samples from MODEL (a fit's folder or .keras file) into a table."""
+    tables.check_writable(out)
+    outputs.check_free(out)
+    table = None if condition_file is None else tables.read_table(condition_file)
+    fitted = models.load_model(model)
+    if fitted.flow.is_conditional != (table is not None):
+        needs = "needs a condition: give a table of it with --condition"
+        raise ValueError(f"{model}: the model {needs if table is None else 'takes no condition'}.")
+    names = fitted.columns or [f"x{i + 1}" for i in range(fitted.size)]
+    if table is None:
+        values = fitted.sample(n, seed)
+    else:
+        conditions = fitted.condition_columns or table.columns
+        condition = table.select(conditions)
+        drawn = fitted.sample(n, seed, condition).reshape(-1, fitted.size)
+        values, names = np.hstack([np.repeat(condition, n, axis=0), drawn]), [*conditions, *names]
+    with outputs.new_file(out) as file:
+        tables.write_table(values, names, file)
+    click.echo(f"{len(values):,} samples: {out}")
+
+
+@tfp_nvp.command(short_help="Draw a table against samples.")
+@click.argument("model", type=_path)
+@click.argument("data", type=_path)
+@_out_option("A new folder for the pictures.")
+@_data_options
+@_seed_option
+def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
+    """Draw the rows of DATA against samples of MODEL, and the density of two columns."""
+    outputs.check_free(out)
+    table = _read(data, reading)
+    fitted = models.load_model(model)
+    x, condition, columns = _for_model(fitted, table, **reading)
+    with outputs.new_folder(out) as folder:
+        models.draw_corner(fitted, x, condition, columns, seed, folder / "corner.png")
+        if fitted.size == 2 and condition is None:
+            models.draw_density(fitted, x, columns, folder / "density.png")
+    click.echo(f"Pictures: {out}")
+
+
+@tfp_nvp.command(short_help="Write a SavedModel for TensorFlow Serving.")
+@click.argument("model", type=_path)
+@click.argument("out", type=_path)
+def export(model: Path, out: Path) -> None:
+    """Write MODEL as the next version in the folder OUT, for TensorFlow Serving."""
+    fitted = models.load_model(model)
+    from tfp_nvp import serving
+
+    click.echo(f"Exported: {serving.export(fitted.flow, out)}")
+
+
+@tfp_nvp.command(short_help="All of it, on real data and on two moons.")
+@click.option("--out", "-o", type=_path, default=Path("demo"), show_default=True, help="Folder for models and pictures.")
+@click.option("--saved-models", type=_path, default=Path("saved_models"), show_default=True, help="Folder for exports.")
+@click.option("--epochs", type=click.IntRange(1), help="At most so many.")
+@_seed_option
+def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
+    """Fit, plot, export and serve a spline flow on real data and on two moons: some minutes."""
+    from tfp_nvp.cli.demo import run
+
+    run(out, saved_models, epochs=epochs, seed=seed)
+
+
+def _read(data: Path, reading: dict[str, Any]) -> tables.Table:
+    return tables.read_table(data, key=reading.pop("key"), header=reading.pop("header"))
+
+
+def _chosen(
+    table: tables.Table, columns: list[str] | None, conditions: list[str] | None
+) -> tuple[list[str], list[str]]:
+    conditions = conditions or []
+    columns = columns or [name for name in table.columns if name not in conditions]
+    both = sorted(set(columns) & set(conditions))
+    if both:
+        raise ValueError(f"column {both[0]!r} is both modelled and conditioned on.")
+    if not columns:
+        raise ValueError(f"{table.name}: no column is left to model.")
+    return columns, conditions
+
+
+def _for_model(
+    model: models.Model, table: tables.Table, columns: list[str] | None, condition_columns: list[str] | None
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """The columns a model was fitted to, or those asked for: events, conditions, names."""
+    conditions = condition_columns or model.condition_columns
+    columns, conditions = _chosen(table, columns or model.columns, conditions)
+    if len(columns) != model.size:
+        raise ValueError(f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns.")
+    if bool(conditions) != model.flow.is_conditional:
+        raise ValueError(f"the model {'needs' if model.flow.is_conditional else 'takes no'} --condition columns.")
+    return table.select(columns), table.select(conditions) if conditions else None, columns
+
+
+def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:
+    nll = metrics["nll"]
+    if quiet:
+        return
+    if nll["test"] is not None:
+        click.echo(f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)")
+    click.echo(f"Model, metrics.json and pictures: {out}")

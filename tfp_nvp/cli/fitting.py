@@ -1,0 +1,154 @@
+"""`fit` and its bookkeeping: splits, bounds, numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfp_nvp.cli import outputs
+from tfp_nvp.cli.models import Model, start_tensorflow
+
+# Below this a flow learns nothing that a mean and a covariance do not say.
+_MIN_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are fitted (training and validation) and which are held out, at random.
+
+    Attributes:
+      fitted, test: row numbers, each at its place in the file's order.
+      validation: fraction of the fitted rows that decides when to stop.
+      test_split: fraction of all rows that was held out.
+      seed: what the draw came from.
+    """
+
+    fitted: np.ndarray
+    test: np.ndarray
+    validation: float
+    test_split: float
+    seed: int
+
+    @classmethod
+    def of(cls, rows: int, *, test: float, validation: float, columns: int, seed: int) -> Split:
+        """A random split.
+
+        Raises:
+          ValueError: if too few rows are left to fit.
+        """
+        order = np.random.default_rng(seed).permutation(rows)
+        count = round(rows * test)
+        least = max(_MIN_ROWS, columns + 1)
+        if rows - count < least:
+            raise ValueError(
+                f"too few rows: a fit of {columns} column(s) needs at least {least}; "
+                f"of {rows}, {rows - count} are left beside the test's {count}."
+            )
+        return cls(np.sort(order[count:]), np.sort(order[:count]), validation, test, seed)
+
+
+def parse_support(
+    texts: Sequence[str], columns: Sequence[str], x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Bounds (low [d], high [d]), infinite where there are none, from "LOW:HIGH" and "NAME=LOW:HIGH".
+
+    Raises:
+      ValueError: for other texts, unknown columns, or data outside.
+    """
+    if not texts:
+        return None
+    low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
+    for text in texts:
+        name, _, interval = text.rpartition("=")
+        if name and name not in columns:
+            raise ValueError(f"--support: unknown column {name!r}; the modelled columns are {', '.join(columns)}.")
+        where = slice(None) if not name else list(columns).index(name)
+        low[where], high[where] = _interval(text, interval)
+    outside = np.argwhere((x < low) | (x > high))
+    if len(outside):
+        row, column = outside[0]
+        raise ValueError(
+            f"--support: column {columns[column]!r}, row {row + 1}: {x[row, column]:g} is outside "
+            f"[{low[column]:g}, {high[column]:g}]; so are {len(outside) - 1} more value(s)."
+        )
+    return low, high
+
+
+def fit_table(
+    x: np.ndarray,
+    condition: np.ndarray | None,
+    split: Split,
+    recipe: str | None,
+    support: tuple[np.ndarray, np.ndarray] | None,
+    columns: list[str],
+    condition_columns: list[str],
+    *,
+    quiet: bool,
+    **options: Any,
+) -> tuple[Model, dict[str, Any]]:
+    """A model fitted to a table, and what `metrics.json` says of it."""
+    nvp = start_tensorflow()
+    started = time.perf_counter()
+    flow = nvp.training.fit(
+        x[split.fitted],
+        None if condition is None else condition[split.fitted],
+        flow=None if recipe is None else getattr(nvp.flows, recipe),
+        support=support,
+        validation_split=split.validation,
+        seed=split.seed,
+        verbose=0 if quiet else 1,
+        **options,
+    )
+    seconds = time.perf_counter() - started
+    model = Model(flow, columns, condition_columns)
+    test = (None, None)
+    if len(split.test):
+        test = model.nll(x[split.test], None if condition is None else condition[split.test])
+    return model, {
+        "rows": {"fitted": len(split.fitted), "test": len(split.test)},
+        "columns": columns,
+        "condition_columns": condition_columns,
+        "support": None if support is None else [list(map(float, bound)) for bound in support],
+        "flow": recipe or "default",
+        "trainable_parameters": int(sum(np.prod(v.shape, dtype=int) for v in flow.trainable_variables)),
+        "seed": split.seed,
+        "validation_split": split.validation,
+        "test_split": split.test_split,
+        **options,
+        **_best_epoch(flow.history.history, test),
+        "seconds": round(seconds, 2),
+        "versions": outputs.versions(),
+    }
+
+
+def _best_epoch(history: dict[str, list[float]], test: tuple[float | None, float | None]) -> dict[str, Any]:
+    """Epochs run and NLL in nats: training (averaged over that epoch) and validation at the best epoch, and test."""
+    training = history.get("nll", history["loss"])
+    validation = history.get("val_nll", history.get("val_loss"))
+    best = int(np.nanargmin(validation or training))
+    return {
+        "epochs_run": len(training),
+        "best_epoch": best + 1,
+        "nll": {
+            "unit": "nats",
+            "train": float(training[best]),
+            "validation": float(validation[best]) if validation else None,
+            "test": test[0],
+            "test_standard_error": test[1],
+        },
+    }
+
+
+def _interval(text: str, interval: str) -> tuple[float, float]:
+    low, colon, high = interval.partition(":")
+    try:
+        bounds = float(low or "-inf"), float(high or "inf")
+    except ValueError:
+        bounds = np.nan, np.nan
+    if not colon or not bounds[0] < bounds[1]:
+        raise ValueError(f"--support: {text!r} must be LOW:HIGH or NAME=LOW:HIGH with LOW < HIGH, such as age=0:120.")
+    return bounds

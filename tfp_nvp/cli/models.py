@@ -1,0 +1,165 @@
+"""Fitted models on tables: loading, likelihoods, samples, pictures. The one place that starts TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# The recipes of `tfp_nvp.flows`, known here so that a wrong name is refused before TensorFlow starts. A test compares.
+FLOWS = ("NICE", "NeuralSplineFlow", "RealNVP")
+_SAMPLE_BATCH = 50_000  # samples drawn at once: bounds memory
+_DRAWN = 10_000  # rows and samples in a picture
+
+
+def start_tensorflow() -> Any:
+    """The package `tfp_nvp`, imported without TensorFlow's chatter.
+
+    Some of it comes before any log level applies, so stderr is closed for as long as the import takes.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _no_stderr():
+        import tensorflow as tf
+
+        import tfp_nvp.evaluation
+        import tfp_nvp.flows
+        import tfp_nvp.serving
+        import tfp_nvp.training
+    tf.get_logger().setLevel(logging.ERROR)
+    return tfp_nvp
+
+
+def flow_name(name: str) -> str:
+    """The public name of a recipe, from any spelling of it: "real-nvp", "RealNVP", "realnvp".
+
+    Raises:
+      ValueError: with the names there are.
+    """
+    plain = {known.lower(): known for known in FLOWS}
+    found = plain.get(name.lower().replace("-", "").replace("_", ""))
+    if found is None:
+        raise ValueError(f"unknown flow {name!r}; the flows are {', '.join(FLOWS)}.")
+    return found
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model and the columns it knows.
+
+    Attributes:
+      flow: the `FlowModel`.
+      columns: names of the event's columns; empty if nobody wrote them down.
+      condition_columns: names of the condition's.
+    """
+
+    flow: Any
+    columns: list[str] = field(default_factory=list)
+    condition_columns: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Number of columns of an event."""
+        return int(np.prod(self.flow.distribution.event_shape.as_list(), dtype=int))
+
+    def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
+        """log p of each row, [n], in nats."""
+        inputs = self._cast(x) if condition is None else (self._cast(condition), self._cast(x))
+        return np.asarray(self.flow.predict(inputs, batch_size=4096, verbose=0), dtype=np.float64)
+
+    def nll(self, x: np.ndarray, condition: np.ndarray | None = None) -> tuple[float, float]:
+        """Mean negative log-likelihood of rows, and its standard error, in nats."""
+        values = -self.log_prob(x, condition)
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+        return float(values.mean()), float(error)
+
+    def sample(self, n: int, seed: int, condition: np.ndarray | None = None) -> np.ndarray:
+        """[n, d]; given a condition [m, c], n samples for each of its rows: [m, n, d]."""
+        per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
+        sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
+        seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
+        given = {} if condition is None else {"condition": self._cast(condition)}
+        parts = [
+            np.asarray(self.flow.sample(size, seed=int(s), **given)) for size, s in zip(sizes, seeds, strict=True)
+        ]
+        samples = np.concatenate(parts)
+        return samples if condition is None else np.swapaxes(samples, 0, 1)
+
+    def _cast(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(self.flow.distribution.dtype.as_numpy_dtype)
+
+
+def load_model(path: str | Path) -> Model:
+    """The model in a `fit` folder, or in a .keras file.
+
+    Raises:
+      OSError: if there is none.
+      ValueError: if it is not a `FlowModel` over a table's rows.
+    """
+    path = Path(path)
+    file = path / "flow.keras" if path.is_dir() else path
+    with file.open("rb"):
+        pass
+    start_tensorflow()
+    import keras
+
+    from tfp_nvp.training import FlowModel
+
+    try:
+        flow = keras.saving.load_model(file)
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(f"{file}: not a model that can be loaded: {error}") from error
+    if not isinstance(flow, FlowModel) or len(flow.distribution.event_shape) != 1:
+        raise ValueError(f"{file}: not a FlowModel over vectors, but a {type(flow).__name__}.")
+    notes = file.with_name("metrics.json")
+    written = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+    return Model(flow, written.get("columns", []), written.get("condition_columns", []))
+
+
+def draw_corner(
+    model: Model, x: np.ndarray, condition: np.ndarray | None, names: Sequence[str], seed: int, path: Path
+) -> None:
+    """Rows of data against as many samples, given the same conditions, as a corner plot."""
+    from tfp_nvp.evaluation import plot_corner
+
+    rows = np.random.default_rng(seed).permutation(len(x))[:_DRAWN]
+    if condition is None:
+        samples = model.sample(_DRAWN, seed)
+    else:
+        samples = model.sample(1, seed, condition[rows])[:, 0]
+    plot_corner(x[rows], samples, names, path)
+
+
+def draw_density(model: Model, x: np.ndarray, names: Sequence[str], path: Path) -> None:
+    """The density over two columns, in the window of the middle 99 % of the data."""
+    from tfp_nvp.evaluation import plot_density_2d
+
+    low, high = np.percentile(x, [0.5, 99.5], axis=0)
+    margin = 0.15 * (high - low)
+    plot_density_2d(model.log_prob, list(zip(low - margin, high + margin, strict=True)), x, path, names=names)
+
+
+def progress(quiet: bool) -> Callable[[str], None]:
+    """How a command says what it does: lines on stdout, or silence."""
+    import click
+
+    return (lambda line: None) if quiet else click.echo
+
+
+@contextlib.contextmanager
+def _no_stderr() -> Iterator[None]:
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

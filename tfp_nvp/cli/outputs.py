@@ -1,0 +1,83 @@
+"""What commands write: whole or not at all, and never over something else."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def check_free(path: str | Path) -> Path:
+    """`path`, if nothing is there but at most an empty folder, and something could be.
+
+    Raises:
+      FileExistsError: if it is taken.
+      PermissionError: if it can't be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        kind = "and is not empty" if path.is_dir() else "already"
+        raise FileExistsError(f"{path} exists {kind}. Choose another place or remove it.")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} can't be written: {parent} is not a folder that may be written to.")
+    return path
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder beside `path` to write in, which becomes `path` when all went well, and goes away when not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}-{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if replace and path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """As `new_folder`, for one file of the same suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """`value` as strict JSON, a number that is not finite as null."""
+    path.write_text(json.dumps(_strict(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what numbers depend on."""
+    packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
+    import tfp_nvp
+
+    found = {"python": platform.python_version(), "tfp-nvp": tfp_nvp.__version__}
+    return found | {package: metadata.version(package) for package in packages}
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

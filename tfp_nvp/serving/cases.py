@@ -1,0 +1,76 @@
+"""Inputs to try a served model on, and the values Python gives for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp.serving.inputs import Served, condition_specs
+from tfp_nvp.serving.signatures import Signature
+from tfp_nvp.serving.verify import Arrays, Case
+
+_NUM_ROWS = 8
+
+
+def cases(model: Served, made: dict[str, Signature], x: Any = None, condition: Any = None) -> dict[str, Case]:
+    """Some rows of inputs for each signature, and what Python makes of them, outside any graph.
+
+    Args:
+      model: what is served.
+      made: its signatures.
+      x: rows of data, or None for samples of the model.
+      condition: rows of the raw condition (a dict by input name if there are several), or
+        None for zeros.
+
+    Raises:
+      ValueError: if rows do not fit the model.
+    """
+    specs = condition_specs(model)
+    given = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
+    if given is not None and set(given) != set(specs):
+        raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(given)}.")
+    counts = [len(value) for value in ({} if given is None else given).values()] + ([] if x is None else [len(x)])
+    num_rows = min([_NUM_ROWS, *counts])
+    if num_rows < 1:
+        raise ValueError("`warmup` and `warmup_condition` must hold at least one row.")
+    inputs = {name: _fit(name, None if given is None else given[name], spec, num_rows) for name, spec in specs.items()}
+    inputs["seed"] = np.stack([np.zeros(num_rows), np.arange(num_rows)], axis=-1).astype(np.int32)
+    if "sample_tempered" in made:
+        dtype = made["sample_tempered"].inputs["temperature"].dtype.as_numpy_dtype
+        inputs["temperature"] = np.linspace(0.5, 1.0, num_rows, dtype=dtype)
+    spec = made["log_prob"].inputs["x"]
+    if x is None and "sample" in made:
+        inputs["x"] = run(made["sample"], inputs)["x"]
+    else:
+        inputs["x"] = _fit("warmup", x, spec, num_rows)
+    if "encode" in made:
+        inputs["z"] = run(made["encode"], inputs)["z"]
+    return {name: Case(_pick(inputs, each.inputs), run(each, inputs)) for name, each in made.items()}
+
+
+def run(signature: Signature, inputs: Arrays) -> Arrays:
+    """A signature's outputs, computed on the CPU, where the check computes them too."""
+    with tf.device("CPU"):
+        tensors = {name: tf.constant(value) for name, value in _pick(inputs, signature.inputs).items()}
+        return {name: value.numpy() for name, value in signature.call(**tensors).items()}
+
+
+def _pick(inputs: Arrays, names: Any) -> Arrays:
+    return {name: inputs[name] for name in names}
+
+
+def _fit(name: str, value: Any, spec: tf.TensorSpec, num_rows: int) -> np.ndarray:
+    """`num_rows` rows as `spec` wants them, of `value` or of zeros."""
+    shape = [num_rows, *(1 if size is None else size for size in spec.shape[1:])]
+    if value is None:
+        return np.full(shape, "" if spec.dtype == tf.string else 0, spec.dtype.as_numpy_dtype)
+    array = np.asarray(value[:num_rows])
+    if spec.dtype != tf.string:
+        array = array.astype(spec.dtype.as_numpy_dtype)
+    if not spec.shape.is_compatible_with(array.shape):
+        raise ValueError(f"`{name}` must hold rows of shape {spec.shape[1:].as_list()}; got shape {np.shape(value)}.")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite; the first {num_rows} row(s) are not.")
+    return array

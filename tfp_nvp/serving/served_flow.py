@@ -1,0 +1,107 @@
+"""An exported flow, back in Python."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import checks
+from tfp_nvp.serving.versions import versions
+
+
+def load(path: str | os.PathLike) -> ServedFlow:
+    """The flow that `export` wrote: of a version's folder, or the newest version of a model's folder.
+
+    Raises:
+      FileNotFoundError: if there is none.
+    """
+    folder = Path(path)
+    if not (folder / "saved_model.pb").exists():
+        found = versions(folder)
+        if not found:
+            raise FileNotFoundError(f"No exported model in {folder}: neither saved_model.pb nor a folder of versions.")
+        folder = folder / str(found[-1])
+    return ServedFlow(folder)
+
+
+class ServedFlow:
+    """The signatures of a version's folder as methods, on NumPy arrays.
+
+    What a server answers, without a server and without the code that made the flow.
+
+    Args:
+      folder: a version's folder.
+
+    >>> import tempfile, tfp_nvp
+    >>> flow = tfp_nvp.RealNVP([2], num_layers=2, hidden_units=[8], seed=0)
+    >>> flow.initialize([[0.0, 1.0], [2.0, 5.0], [4.0, 3.0]])
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     served = load(tfp_nvp.serving.export(flow, path + "/moons", verify=False))
+    ...     served.sample(3, seed=1).shape
+    (3, 2)
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+        self._loaded = tf.saved_model.load(str(folder))  # functions are valid while this lives
+
+    @property
+    def signatures(self) -> list[str]:
+        """The names of what the folder offers."""
+        return sorted(set(self._loaded.signatures) - {"serving_default"})
+
+    def log_prob(self, x: Any, condition: Any = None) -> np.ndarray:
+        """Log-density in nats: [n, *event_shape] → [n]."""
+        return self._run("log_prob", len(x), condition, x=x)["log_prob"]
+
+    def sample(self, n: int, *, seed: int = 0, condition: Any = None, temperature: Any = None) -> np.ndarray:
+        """n samples [n, *event_shape]: row i is drawn with the seed (`seed`, i).
+
+        Args:
+          n: an int, at least 0.
+          seed: an int.
+          condition: n rows, or a single one for all; a dict by input name if there are several.
+          temperature: one number, or [n]; latents are drawn towards the base's mean by it.
+        """
+        checks.integer("n", n, 0)
+        first = np.asarray([checks.integer("seed", seed, 0) & 0xFFFFFFFF], np.uint32).view(np.int32)
+        seeds = np.stack([np.broadcast_to(first, [n]), np.arange(n, dtype=np.int32)], axis=-1)
+        if temperature is None:
+            return self._run("sample", n, condition, seed=seeds)["x"]
+        return self._run("sample_tempered", n, condition, seed=seeds, temperature=temperature)["x"]
+
+    def encode(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Latents and log |det ∂z/∂x| of data."""
+        outputs = self._run("encode", len(x), condition, x=x)
+        return outputs["z"], outputs["log_det"]
+
+    def decode(self, z: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Data and log |det ∂x/∂z| of latents."""
+        outputs = self._run("decode", len(z), condition, z=z)
+        return outputs["x"], outputs["log_det"]
+
+    def _run(self, name: str, n: int, condition: Any, **inputs: Any) -> dict[str, np.ndarray]:
+        if name not in self._loaded.signatures:
+            raise ValueError(f"{self.folder} has no signature {name!r}; it offers {self.signatures}.")
+        function = self._loaded.signatures[name]
+        specs = function.structured_input_signature[1]
+        if condition is not None:
+            inputs |= condition if isinstance(condition, dict) else {"condition": condition}
+        if set(inputs) != set(specs):
+            raise ValueError(f"{name} of {self.folder} takes {sorted(specs)}; got {sorted(inputs)}.")
+        outputs = function(**{key: _as_rows(inputs[key], spec, n) for key, spec in specs.items()})
+        return {key: value.numpy() for key, value in outputs.items()}
+
+
+def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> tf.Tensor:
+    """`value` as n rows in the dtype of `spec`; a single one is repeated."""
+    array = np.asarray(value)
+    if array.ndim == spec.shape.rank - 1:
+        array = np.broadcast_to(array, [n, *array.shape])
+    if array.ndim != spec.shape.rank or not spec.shape.is_compatible_with(array.shape):
+        raise ValueError(f"`{spec.name}` must have shape {spec.shape.as_list()}; got {list(array.shape)}.")
+    return tf.constant(array if spec.dtype == tf.string else array.astype(spec.dtype.as_numpy_dtype))

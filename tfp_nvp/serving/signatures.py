@@ -1,0 +1,161 @@
+"""The signatures of a served model: what a server can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp.distributions import Flow
+from tfp_nvp.serving.inputs import Served, Specs, condition_of, condition_specs, rows
+from tfp_nvp.serving.row_random import base_rows, sample_rows
+
+Tensors = dict[str, tf.Tensor]
+
+
+class Signature(NamedTuple):
+    """A function of named tensors, and the specs of its inputs and outputs."""
+
+    call: Callable[..., Tensors]
+    inputs: Specs
+    outputs: Specs
+
+
+def signatures(model: Served) -> dict[str, Signature]:
+    """What `model` may offer, by name.
+
+        log_prob          x [n, event], condition                          →  log_prob [n]
+        sample            seed int32 [n, 2], condition                     →  x [n, event]
+        sample_tempered   seed int32 [n, 2], condition, temperature [n]    →  x [n, event]
+        encode            x, condition                                     →  z, log_det [n]
+        decode            z, condition                                     →  x, log_det [n]
+
+    The last three are a flow's. Every tensor has the batch as its first dimension, and
+    each evaluates every network once.
+    """
+    distribution, condition = model.distribution, condition_specs(model)
+    x = {"x": rows("x", distribution.event_shape, distribution.dtype)}
+    seed = {"seed": rows("seed", [2], tf.int32)}
+    float_dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
+    log_prob = {"log_prob": rows("log_prob", [], float_dtype)}
+    made = {
+        "log_prob": Signature(_log_prob(model), x | condition, log_prob),
+        "sample": Signature(_sample(model), seed | condition, x),
+    }
+    if isinstance(distribution, Flow):
+        base = distribution.distribution
+        temperature = {"temperature": rows("temperature", [], base.dtype)}
+        z, log_det = {"z": rows("z", base.event_shape, base.dtype)}, {"log_det": rows("log_det", [], float_dtype)}
+        made["sample_tempered"] = Signature(_sample_tempered(model), seed | temperature | condition, x)
+        made["encode"] = Signature(_encode(model), x | condition, z | log_det)
+        made["decode"] = Signature(_decode(model), z | condition, x | log_det)
+    return made
+
+
+def trace(made: dict[str, Signature]) -> dict[str, Any]:
+    """The signatures as concrete functions; those that the distribution does not implement are left out.
+
+    Raises:
+      ValueError: if `log_prob` is among those.
+    """
+    functions = {}
+    for name, signature in made.items():
+        try:
+            function = tf.function(_with_static_shapes(signature), autograph=False)  # as Keras exports its own
+            functions[name] = function.get_concrete_function(**signature.inputs)
+        except NotImplementedError as error:
+            if name == "log_prob":
+                raise ValueError(f"`model` must have a `log_prob` to be served: {error}") from error
+    return functions
+
+
+class ServingModule(tf.Module):
+    """The root of a SavedModel: the variables and tables that the functions read, and nothing else."""
+
+    def __init__(self, model: Served, functions: dict[str, Any]):
+        super().__init__()
+        read = [variable for function in functions.values() for variable in function.graph.variables]
+        owned = [*model.distribution.variables, *_encoder_variables(model.encoder)]
+        self.weights = list({id(variable): variable for variable in (*owned, *read)}.values())
+        self.tables = list(_tables(model.encoder))
+
+    def refuse_nonfinite(self) -> None:
+        """Raises `ValueError` if a weight is NaN or infinite."""
+        bad = [v.name for v in self.weights if v.dtype.is_floating and not np.isfinite(np.asarray(v, float)).all()]
+        if bad:
+            raise ValueError(
+                f"{len(bad)} weight(s) of `model` are NaN or infinite: {', '.join(bad[:3])}. "
+                "Training diverged; go back to an earlier checkpoint, or lower the learning rate."
+            )
+
+
+def _log_prob(model: Served) -> Callable[..., Tensors]:
+    def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"log_prob": model.distribution.log_prob(x, **_keyword(model, raw))}
+
+    return log_prob
+
+
+def _sample(model: Served) -> Callable[..., Tensors]:
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"x": sample_rows(model.distribution, seed, **_keyword(model, raw))}
+
+    return sample
+
+
+def _sample_tempered(model: Served) -> Callable[..., Tensors]:
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        z = base_rows(model.distribution, seed, condition, temperature)
+        return {"x": model.distribution.decode(z, condition)[0]}
+
+    return sample_tempered
+
+
+def _encode(model: Served) -> Callable[..., Tensors]:
+    def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        z, log_det = model.distribution.encode(x, **_keyword(model, raw))
+        return {"z": z, "log_det": log_det}
+
+    return encode
+
+
+def _decode(model: Served) -> Callable[..., Tensors]:
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x, log_det = model.distribution.decode(z, **_keyword(model, raw))
+        return {"x": x, "log_det": log_det}
+
+    return decode
+
+
+def _keyword(model: Served, raw: Tensors) -> Tensors:
+    """`condition=` for a distribution that takes one."""
+    condition = condition_of(model, raw)
+    return {} if condition is None else {"condition": condition}
+
+
+def _with_static_shapes(signature: Signature) -> Callable[..., Tensors]:
+    """The signature's function, with outputs whose static shape is known (it is what a server's metadata shows)."""
+
+    def call(**inputs: tf.Tensor) -> Tensors:
+        outputs = signature.call(**inputs)
+        for name, spec in signature.outputs.items():
+            outputs[name].set_shape(spec.shape)
+        return {name: tf.identity(value, name=name) for name, value in outputs.items()}
+
+    return call
+
+
+def _encoder_variables(encoder: keras.layers.Layer | None) -> list[tf.Variable]:
+    return [] if encoder is None else [variable.value for variable in encoder.variables]
+
+
+def _tables(encoder: keras.layers.Layer | None) -> Iterator[Any]:
+    """Look-up tables of layers such as `keras.layers.StringLookup`."""
+    for layer in [] if encoder is None else encoder._flatten_layers():
+        for value in vars(layer).values():
+            if isinstance(value, tf.saved_model.experimental.TrackableResource):
+                yield value

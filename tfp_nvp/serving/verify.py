@@ -1,0 +1,126 @@
+"""Checks a SavedModel folder from a new process: `python verify.py FOLDER CASES.npz`.
+
+It needs TensorFlow and NumPy only, and runs the way a server does: with XLA switched off,
+from the folder alone. `verify` starts it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# A value v may differ from the expected one e by this times 1 + |e| + median |e|: room for another
+# order of summation in a deep network, and none for a weight that was lost.
+_TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
+
+Arrays = dict[str, np.ndarray]
+
+
+class Case(NamedTuple):
+    """Inputs of a signature, and the outputs to expect, by name."""
+
+    inputs: Arrays
+    outputs: Arrays
+
+
+def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0) -> None:
+    """Runs every case on the folder in a new Python process.
+
+    Args:
+      folder: a version's folder.
+      cases: by signature.
+      timeout: in seconds.
+
+    Raises:
+      RuntimeError: with the reason, if the folder does not load, or gives other values.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "cases.npz"
+        np.savez(file, **_flat(cases))  # type: ignore[arg-type]
+        # PYTHONSAFEPATH: else the script's folder, ours, comes first among the modules it may import.
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1"}
+        command = [sys.executable, str(Path(__file__).resolve()), str(folder), str(file)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
+        raise RuntimeError(f"The exported folder failed its check in a new process: {reason[0]}")
+
+
+def check_folder(folder: str, cases: dict[str, Case]) -> None:
+    """Loads the folder, and runs every case with all of its rows, with the first alone, and with none.
+
+    Raises:
+      ValueError: if an output is not as expected.
+    """
+    import tensorflow as tf
+
+    _disable_xla(tf)
+    loaded = tf.saved_model.load(folder)
+    missing = set(cases) - set(loaded.signatures)
+    if missing:
+        raise ValueError(f"signatures {sorted(missing)} are missing")
+    for name, case in cases.items():
+        for rows in (None, 1, 0):
+            inputs = {key: tf.constant(value[:rows]) for key, value in case.inputs.items()}
+            outputs = loaded.signatures[name](**inputs)
+            for key, expected in case.outputs.items():
+                _compare(f"{name}/{key}", outputs[key].numpy(), expected[:rows])
+
+
+def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
+    if value.dtype != expected.dtype or value.shape != expected.shape:
+        raise ValueError(
+            f"{name} is {value.dtype} of shape {value.shape}; expected {expected.dtype} of shape {expected.shape}"
+        )
+    if not expected.size:
+        return
+    v, e = value.astype(np.float64), expected.astype(np.float64)
+    finite = np.isfinite(e)
+    size = np.abs(np.where(finite, e, 0.0))
+    room = _TOLERANCE.get(expected.dtype.name, 0.0) * (1.0 + size + np.median(size))
+    with np.errstate(invalid="ignore"):
+        good = np.where(finite, np.abs(v - e) <= room, (v == e) | (np.isnan(v) & np.isnan(e)))
+    if not good.all():
+        at = tuple(np.argwhere(~good)[0].tolist())
+        raise ValueError(f"{name}{list(at)} is {value[at]}; Python has {expected[at]}")
+
+
+def _disable_xla(tf: Any) -> None:
+    """As a server does by default: a function with `jit_compile=True` then fails here, and not there."""
+    library = Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"
+    if library.exists():
+        getattr(ctypes.CDLL(str(library)), "_ZN10tensorflow21DisableXlaCompilationEv", lambda: None)()
+
+
+def _flat(cases: dict[str, Case]) -> Arrays:
+    return {
+        f"{name}/{part}/{key}": value
+        for name, case in cases.items()
+        for part, arrays in case._asdict().items()
+        for key, value in arrays.items()
+    }
+
+
+def _nested(flat: Iterator[tuple[str, np.ndarray]]) -> dict[str, Case]:
+    cases: dict[str, Case] = {}
+    for path, value in flat:
+        name, part, key = path.split("/", 2)
+        getattr(cases.setdefault(name, Case({}, {})), part)[key] = value
+    return cases
+
+
+if __name__ == "__main__":
+    try:
+        with np.load(sys.argv[2]) as file:
+            stored = _nested(file.items())
+        check_folder(sys.argv[1], stored)
+    except Exception as error:  # every failure becomes one line, which the parent passes on
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
