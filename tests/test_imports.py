@@ -18,8 +18,9 @@ ORDER = [
     {"flows"},
     {"training"},
     {"evaluation", "serving", "testing"},
+    {"__init__"},
     {"cli"},
-    {"__init__", "__main__"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -9,6 +9,6 @@ TensorShape([1])
 from tfp_nvp import bijectors, conditioners, distributions, flows, masks, transformers
 from tfp_nvp.distributions import Flow
 from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
-from tfp_nvp.training import FlowModel
+from tfp_nvp.training import FlowModel, fit
 
 __version__ = "0.1.0"

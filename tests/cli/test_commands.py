@@ -32,7 +32,7 @@ def test_metrics_say_what_was_done(fitted):
     assert metrics["columns"] == ["height", "weight"]
     assert metrics["condition_columns"] == []
     assert (metrics["flow"], metrics["seed"], metrics["epochs"], metrics["epochs_run"]) == ("RealNVP", 3, 2, 2)
-    assert (metrics["validation_split"], metrics["test_split"]) == (0.1, 0.1)
+    assert (metrics["validation_split"], metrics["test_split"]) == (None, 0.1)
     assert metrics["trainable_parameters"] > 100
     assert metrics["nll"]["unit"] == "nats"
     assert all(np.isfinite(metrics["nll"][name]) for name in ("train", "validation", "test", "test_standard_error"))

@@ -9,7 +9,9 @@ from tfp_nvp.bijectors.elementwise import Elementwise
 from tfp_nvp.bijectors.invert import Invert
 from tfp_nvp.bijectors.invertible_linear import InvertibleLinear
 from tfp_nvp.bijectors.permute import Permute, Reverse
+from tfp_nvp.bijectors.sinh import Sinh
 from tfp_nvp.bijectors.stock import Stock
+from tfp_nvp.bijectors.support import Support
 
 __all__ = [
     "ActNorm",
@@ -22,5 +24,7 @@ __all__ = [
     "InvertibleLinear",
     "Permute",
     "Reverse",
+    "Sinh",
     "Stock",
+    "Support",
 ]

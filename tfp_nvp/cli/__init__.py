@@ -6,7 +6,9 @@ Nothing here imports TensorFlow before the input is known to be good.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"The command line needs its extras ({error.name} is missing): pip install 'tfp-nvp[cli]'")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(tfp_nvp.main(arguments, prog_name="tfp-nvp", standalone_mode=False) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            sys.exit(tfp_nvp.main(arguments, prog_name="tfp-nvp", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
@@ -40,6 +44,11 @@ def _in_words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _fail(message: str) -> None:
+def _warn(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
+    if issubclass(category, (UserWarning, RuntimeWarning)):  # what a user can act on
+        print(f"tfp-nvp: warning: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
+
+
+def _fail(message: str) -> NoReturn:
     print(f"tfp-nvp: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
     sys.exit(2)

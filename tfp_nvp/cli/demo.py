@@ -58,7 +58,7 @@ def _run_one(
     if folder.exists() and not (folder / "metrics.json").exists():
         raise FileExistsError(f"{folder} exists and is not of an earlier demo. Choose another --out.")
     click.echo(f"\n{name}: {len(table):,} rows of {', '.join(columns)}")
-    split = Split.of(len(table), test=0.5 if name == "two_moons" else 0.2, validation=0.1, columns=len(columns), seed=seed)
+    split = Split.of(len(table), test=0.5 if name == "two_moons" else 0.2, validation=None, columns=len(columns), seed=seed)
     options = {} if epochs is None else {"epochs": epochs}
     model, metrics = fit_table(table, None, split, "NeuralSplineFlow", None, columns, [], quiet=False, **options)
     with outputs.new_folder(folder, replace=True) as temporary:

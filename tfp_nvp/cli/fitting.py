@@ -22,19 +22,19 @@ class Split:
 
     Attributes:
       fitted, test: row numbers, each at its place in the file's order.
-      validation: fraction of the fitted rows that decides when to stop.
+      validation: fraction of the fitted rows that decides when to stop; None for `fit`'s own choice.
       test_split: fraction of all rows that was held out.
       seed: what the draw came from.
     """
 
     fitted: np.ndarray
     test: np.ndarray
-    validation: float
+    validation: float | None
     test_split: float
     seed: int
 
     @classmethod
-    def of(cls, rows: int, *, test: float, validation: float, columns: int, seed: int) -> Split:
+    def of(cls, rows: int, *, test: float, validation: float | None, columns: int, seed: int) -> Split:
         """A random split.
 
         Raises:

@@ -85,7 +85,5 @@ def export(
 
 
 def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
-    """Both names of `log_prob` share one function; gradient functions, which no server calls, stay out."""
-    named = {"serving_default": functions["log_prob"], **functions}
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(root, str(folder), signatures=named, options=options)
+    """Both names of `log_prob` share one function."""
+    tf.saved_model.save(root, str(folder), signatures={"serving_default": functions["log_prob"], **functions})

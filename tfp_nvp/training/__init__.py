@@ -1,5 +1,6 @@
 """Fitting: `FlowModel` for Keras, `fit` for one line."""
 
+from tfp_nvp.training.fit import fit
 from tfp_nvp.training.flow_model import FlowModel
 
-__all__ = ["FlowModel"]
+__all__ = ["FlowModel", "fit"]

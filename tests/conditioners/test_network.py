@@ -1,0 +1,52 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_nvp.conditioners import MLP
+from tfp_nvp.conditioners.network import Network, variables_of
+
+
+def network(layer, condition_shape=(2,)) -> Network:
+    return Network(layer, input_shape=(3,), condition_shape=condition_shape, num_outputs=4, dtype=tf.float32)
+
+
+def test_any_batch_of_values_and_conditions_broadcasts(rng):
+    layer = MLP(4, hidden_units=[8], seed=0)
+    call = network(layer)
+    layer.output_layer.kernel.assign(rng.normal(size=(8, 4)))
+    value = tf.constant(rng.normal(size=(7, 3)), tf.float32)
+    condition = tf.constant(rng.normal(size=(5, 1, 2)), tf.float32)
+    outputs = call(value, condition)
+    assert outputs.shape == [5, 7, 4]
+    for i in range(5):
+        for j in range(7):
+            np.testing.assert_allclose(outputs[i, j], call(value[j], condition[i, 0]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_of_keras_gets_value_and_condition_as_a_list(rng):
+    value, condition = keras.Input([3]), keras.Input([2])
+    model = keras.Model([value, condition], keras.layers.Dense(4)(keras.layers.Concatenate()([value, condition])))
+    x, c = tf.ones([6, 3]), tf.constant(rng.normal(size=(6, 2)), tf.float32)
+    np.testing.assert_allclose(network(model)(x, c), model([x, c]))
+
+
+def test_outputs_are_cast_to_the_dtype_of_values():
+    assert network(MLP(4, dtype="mixed_bfloat16"))(tf.ones([3]), tf.ones([2])).dtype == tf.float32
+
+
+def test_a_network_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="must return 4 numbers on its last axis"):
+        network(MLP(5))
+
+
+def test_what_is_no_keras_layer_is_refused():
+    with pytest.raises(TypeError, match="`conditioner` must be a Keras 3 layer"):
+        network(lambda value: value)
+
+
+def test_variables_are_those_keras_has():
+    layer = MLP(4, hidden_units=[8])
+    network(layer)
+    assert [id(v) for v in variables_of(layer)] == [id(v.value) for v in layer.variables]
+    assert all(isinstance(v, tf.Variable) for v in variables_of(layer))

@@ -1,0 +1,108 @@
+"""The default recipe of `fit`, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tfp_nvp import checks, flows
+from tfp_nvp.distributions import Flow
+from tfp_nvp.transformers import RationalQuadratic
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything that `fit` chooses by itself, from the number of training rows and of columns."""
+
+    num_layers: int
+    hidden_units: int
+    num_blocks: int
+    num_bins: int
+    dropout: float
+    batch_size: int
+    max_steps: int
+    learning_rate: float
+    ema_momentum: float
+    patience_steps: int
+    steps_per_epoch: int
+    activation: str = "relu"
+    weight_decay: float = 0.0
+    decay: str = "cosine"
+
+    def flow(self, event_shape: Any, condition_shape: Any, seed: int) -> Flow:
+        """A new flow of this size."""
+        return flows.NeuralSplineFlow(
+            event_shape,
+            num_layers=self.num_layers,
+            hidden_units=self.hidden_units,
+            num_blocks=self.num_blocks,
+            dropout=self.dropout,
+            activation=self.activation,
+            transformer=RationalQuadratic(num_bins=self.num_bins),
+            condition_shape=condition_shape,
+            seed=seed,
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs, of `steps_per_epoch` steps each, that make up `max_steps`."""
+        return -(-self.max_steps // self.steps_per_epoch)
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Training steps per call into the graph: enough to hide Keras' own cost per call."""
+        return min(self.steps_per_epoch, 16)
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Adam with clipped gradients, a schedule, and an average of the weights."""
+        rate: Any = self.learning_rate
+        if self.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(
+                0.0, self.max_steps, alpha=0.01, warmup_target=rate, warmup_steps=min(200, self.max_steps // 10 + 1)
+            )
+        return keras.optimizers.AdamW(
+            rate,
+            weight_decay=self.weight_decay,
+            global_clipnorm=5.0,
+            use_ema=self.ema_momentum > 0,
+            ema_momentum=self.ema_momentum or 0.99,
+        )
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Validation on averaged weights, and the best of them at the end."""
+        patience = max(1, self.patience_steps // self.steps_per_epoch)
+        swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.ema_momentum else []
+        stop = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+        return [*swap, stop]
+
+    def override(self, rows: int, batch_size: int | None, epochs: int | None, learning_rate: float | None) -> Plan:
+        """The plan for `rows` training rows, with what the caller has set."""
+        batch = min(rows, checks.integer("batch_size", batch_size, 1) if batch_size else self.batch_size)
+        changes: dict[str, Any] = {"batch_size": batch}
+        if learning_rate is not None:
+            changes["learning_rate"] = checks.positive("learning_rate", learning_rate)
+        if epochs is not None:
+            pass_steps = max(1, rows // batch)
+            changes["max_steps"] = checks.integer("epochs", epochs, 1) * pass_steps
+            changes["steps_per_epoch"] = pass_steps
+        return dataclasses.replace(self, **changes)
+
+
+def plan_for(rows: int, columns: int) -> Plan:
+    """The plan for a table."""
+    batch = 256 if rows < 50_000 else 512
+    return Plan(
+        num_layers=6,
+        hidden_units=64,
+        num_blocks=1,
+        num_bins=8,
+        dropout=0.1 if rows < 5_000 else 0.0,
+        batch_size=batch,
+        max_steps=6000,
+        learning_rate=2e-3,
+        ema_momentum=0.99,
+        patience_steps=1500,
+        steps_per_epoch=max(25, min(rows // batch, 500)),
+    )

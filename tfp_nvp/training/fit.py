@@ -1,0 +1,161 @@
+"""One line from a table to a fitted flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks
+from tfp_nvp.bijectors import Chain
+from tfp_nvp.bijectors.stock import as_bijector
+from tfp_nvp.distributions import Flow
+from tfp_nvp.training.defaults import Plan, plan_for
+from tfp_nvp.training.flow_model import FlowModel
+from tfp_nvp.training.pipeline import shuffled_batches, with_noise
+from tfp_nvp.training.progress import Progress
+from tfp_nvp.training.table import MIN_ROWS, Standardize, as_table, initialize_standardization, inspect_columns
+
+tfd = tfp.distributions
+
+
+def fit(
+    x: Any,
+    condition: Any = None,
+    *,
+    flow: Flow | Callable[..., tfd.Distribution] | None = None,
+    support: Any = None,
+    validation_split: float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+    verbose: int | str = "auto",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    plan: Plan | None = None,
+) -> FlowModel:
+    """Fits a density p(x), or p(x | condition), to the rows of a table.
+
+    Data and condition are standardized inside the model, so its likelihoods and samples are
+    in the data's own units. Bounded columns (`support`) are mapped to the real line,
+    heavy-tailed ones pass through asinh, and columns of values on a grid (integers) are
+    dequantized with a warning. Weights are an exponential average, taken where the
+    validation likelihood was best; training ends when it no longer improves.
+
+    Args:
+      x: table [n, d] of finite numbers, n at least 20.
+      condition: table [n, k] that x depends on, or None.
+      flow: None for the default, a neural spline flow sized to the data; or a recipe, called
+        as `flow(event_shape=[d], condition_shape=[k] or None, seed=seed)`; or a flow. It models
+        the standardized data.
+      support: (low, high), each a number, None or an array [d]; ±inf or None for no bound.
+      validation_split: fraction of rows held out, in (0, 1); by default 0.2 below 5,000
+        rows, else 0.1, and never more than 50,000 rows.
+      epochs: most passes over the data; by default as many as the plan's steps take.
+      batch_size, learning_rate: by default chosen from the size of the data.
+      seed: an int that makes split, initial weights and order of rows reproducible.
+      verbose: 1 or "auto" for a progress bar, 2 for a line per epoch, 0 for silence.
+      callbacks: more Keras callbacks.
+      plan: sizes and training schedule, in place of the chosen ones.
+
+    Returns:
+      A fitted `FlowModel` with `log_prob`, `sample`, `history` and the rest.
+
+    Raises:
+      TypeError, ValueError: for data that can't be fitted (NaN, constant columns, too few
+        rows, values outside `support`), naming rows or columns.
+
+    >>> import tfp_nvp as nvp
+    >>> rows = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = nvp.fit(rows, epochs=1, seed=0, verbose=0)
+    >>> model.sample(5, seed=1).shape
+    TensorShape([5, 2])
+    """
+    x = as_table("x", x)
+    condition = None if condition is None else as_table("condition", condition)
+    _check_rows(x, condition)
+    columns = inspect_columns(x, support)
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else checks.integer("seed", seed, 0)
+    train, held_out = _split(len(x), validation_split, seed)
+    plan = (plan or plan_for(len(train), x.shape[1])).override(len(train), batch_size, epochs, learning_rate)
+
+    model = _model(x[train], None if condition is None else condition[train], flow, columns, plan, seed)
+    model.compile(plan.optimizer(), jit_compile=True, steps_per_execution=plan.steps_per_execution)
+    rows = x.astype(np.float32)
+    condition = None if condition is None else condition.astype(np.float32)
+    batches = shuffled_batches(
+        rows[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
+    )
+    noisy = with_noise(tf.constant(rows[held_out]), columns.step, tf.constant([seed, 0], tf.int64)).numpy()
+    model.fit(
+        batches,
+        epochs=plan.epochs,
+        steps_per_epoch=plan.steps_per_epoch,
+        validation_data=(noisy,) if condition is None else (condition[held_out], noisy),
+        validation_batch_size=min(len(held_out), 4096),
+        callbacks=[*plan.callbacks(), *_progress(verbose), *callbacks],
+        verbose=2 if verbose == 2 else 0,
+    )
+    return model
+
+
+def _check_rows(x: np.ndarray, condition: np.ndarray | None) -> None:
+    if len(x) < MIN_ROWS:
+        raise ValueError(f"`x` must have at least {MIN_ROWS} rows to fit and validate on; it has {len(x)}.")
+    if condition is not None and len(condition) != len(x):
+        raise ValueError(f"`condition` must have a row for each of the {len(x)} rows of `x`; it has {len(condition)}.")
+
+
+def _split(rows: int, fraction: float | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the training rows and of the validation rows."""
+    if fraction is None:
+        fraction = 0.2 if rows < 5_000 else 0.1
+    elif not 0.0 < checks.fraction("validation_split", fraction):
+        raise ValueError("`validation_split` must be above 0: the best weights are chosen on held-out rows.")
+    held_out = min(max(2, round(fraction * rows)), 50_000)
+    order = np.random.default_rng(seed).permutation(rows)
+    return order[held_out:], order[:held_out]
+
+
+def _model(x: np.ndarray, condition: np.ndarray | None, flow: Any, columns: Any, plan: Plan, seed: int) -> FlowModel:
+    """The recipe's flow behind the data's own units, initialized, with a standardized condition."""
+    shapes = {"event_shape": [x.shape[1]], "condition_shape": None if condition is None else [condition.shape[1]]}
+    if flow is None:
+        flow = plan.flow(**shapes, seed=seed)
+    elif not isinstance(flow, tfd.Distribution):
+        if not callable(flow):
+            raise TypeError(f"`flow` must be a flow or a recipe such as tfp_nvp.RealNVP; got {flow!r}.")
+        flow = flow(**shapes, seed=seed)
+    _check_flow(flow, shapes)
+    layers = columns.bijectors(flow.dtype)
+    if hasattr(flow, "bijector"):
+        fitted = Flow(flow.distribution, Chain([*layers, as_bijector(flow.bijector)]), name=flow.name)
+    else:
+        fitted = Flow(flow, Chain(layers), name=flow.name.rstrip("/"))
+    encoder = None if condition is None else Standardize.of(condition)
+    sample = slice(0, 20_000)
+    initialize_standardization(layers, columns, x)
+    if not fitted.is_initialized:
+        mine = None if condition is None else encoder(condition[sample].astype(np.float32))
+        fitted.initialize(x[sample], mine)
+        initialize_standardization(layers, columns, x)  # from all rows again
+    return FlowModel(fitted, encoder)
+
+
+def _check_flow(flow: Any, shapes: dict[str, Any]) -> None:
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(f"`flow` must make a tfd.Distribution; it made {flow!r}.")
+    wanted, given = shapes["condition_shape"], getattr(flow, "condition_shape", None)
+    if flow.event_shape.as_list() != shapes["event_shape"] or (given and list(given)) != wanted:
+        raise ValueError(
+            f"`flow` must have event shape {shapes['event_shape']} and condition shape {wanted}, as the data have; "
+            f"it has {flow.event_shape.as_list()} and {given}."
+        )
+
+
+def _progress(verbose: int | str) -> list[keras.callbacks.Callback]:
+    return [Progress()] if verbose in (1, "auto", True) else []

@@ -1,0 +1,205 @@
+"""What a table of numbers is like, and how it is prepared for a flow."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp.bijectors import ActNorm, Bijector, Sinh, Support
+from tfp_nvp.training.data import check_finite
+
+#: Fewer rows than this are refused: a validation set of a fifth would be a handful.
+MIN_ROWS = 20
+#: A column is heavy-tailed if its largest distance from the median exceeds this many robust
+#: standard deviations; a million draws of a Gaussian stay within 5, of an exponential within 17.
+HEAVY = 10.0
+
+
+def as_table(name: str, value: Any) -> np.ndarray:
+    """`value` as float64 [n, d].
+
+    Raises:
+      TypeError, ValueError: if it is no such table, or holds NaN or infinite values.
+    """
+    try:
+        table = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be a table of numbers [rows, columns]; {error}.") from None
+    if table.ndim == 1 and name == "x":
+        raise ValueError(f"`x` must be a table [rows, columns]; got shape {list(table.shape)}. Use x[:, None].")
+    if table.ndim != 2 or not table.shape[1]:
+        raise ValueError(f"`{name}` must be a table [rows, columns]; got shape {list(table.shape)}.")
+    check_finite("Values", name, table)
+    return table
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What `fit` found out about the columns of x, each an array [d]."""
+
+    low: np.ndarray  # bounds, ±inf where there is none
+    high: np.ndarray
+    step: np.ndarray  # distance of the values of a discrete column, 0 for a continuous one
+    center: np.ndarray  # median
+    scale: np.ndarray  # robust standard deviation
+    heavy: np.ndarray  # bool
+
+    def noise_free(self) -> bool:
+        """Whether no column needs dequantization."""
+        return not self.step.any()
+
+    def bijectors(self, dtype: Any) -> list[Bijector]:
+        """From standardized values to the data's own units, the one next to the data first.
+
+        The two standardizations are set by `initialize_standardization`.
+        """
+        event_shape = self.low.shape
+        layers: list[Bijector] = []
+        if np.isfinite(self.low).any() or np.isfinite(self.high).any():
+            anchor = np.where(np.isfinite(self.low), self.low, np.where(np.isfinite(self.high), self.high, 0.0))
+            distance = np.maximum(np.abs(self.center - anchor), 1e-3 * self.scale)
+            layers.append(Support(self.low, self.high, scale=distance, dtype=dtype))
+        if self.heavy.any():
+            layers += [ActNorm(event_shape, trainable=False, dtype=dtype, name="center"), Sinh(self.heavy, dtype=dtype)]
+        layers.append(ActNorm(event_shape, trainable=False, dtype=dtype, name="standardize"))
+        return layers
+
+
+def inspect_columns(x: np.ndarray, support: Any) -> Columns:
+    """Bounds, steps and tails of the columns of x [n, d].
+
+    Raises:
+      ValueError: for a constant column, one too far off for float32, or values out of `support`.
+    """
+    low, high = _bounds(x, support)
+    _refuse_constant(x)
+    _refuse_unresolved(x)
+    step = np.array([_step(column) for column in x.T])
+    if step.any():
+        warnings.warn(
+            f"Column(s) {np.flatnonzero(step).tolist()} hold values on a grid (steps {step[step > 0].tolist()}), to which "
+            "a density could collapse. They are dequantized: uniform noise of one step's width is added while "
+            "fitting, so log_prob is that of the noisy values; round samples to the grid.",
+            UserWarning,
+            stacklevel=3,
+        )
+    low, high = low - step / 2, high + step / 2  # the noise may not leave the bounds
+    quartiles = np.percentile(x, [25, 50, 75], axis=0)
+    robust = (quartiles[2] - quartiles[0]) / 1.349
+    scale = np.where(robust > 0, robust, x.std(axis=0))
+    bounded = np.isfinite(low) & np.isfinite(high)
+    heavy = ~bounded & (np.abs(x - quartiles[1]).max(axis=0) > HEAVY * scale)
+    return Columns(low, high, step, quartiles[1], scale, heavy)
+
+
+def initialize_standardization(layers: list[Bijector], columns: Columns, x: np.ndarray) -> None:
+    """Sets the fixed standardizations of `Columns.bijectors` from the training rows, in float64."""
+    value = tf.constant(x)
+    for layer in layers:
+        if layer.name == "center":
+            center, scale = columns.center, columns.scale
+            if any(isinstance(other, Support) for other in layers):
+                center, scale = np.median(value, axis=0), np.maximum(np.std(value, axis=0), 1e-12)
+            layer.shift.assign(np.where(columns.heavy, center, 0.0))
+            layer.log_scale.assign(np.log(np.where(columns.heavy, scale, 1.0)))
+            layer.initialized.assign(1.0)
+        else:
+            layer.initialize(value)
+        value = tf.cast(layer.inverse(tf.cast(value, layer.dtype)), tf.float64)
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class Standardize(keras.layers.Layer):
+    """(c − center) / scale of each column of a condition, then asinh where a column is heavy-tailed.
+
+    Shapes: [n, k] → [n, k].
+    """
+
+    def __init__(self, center: Any, scale: Any, heavy: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.center, self.scale, self.heavy = (list(map(float, v)) for v in (center, scale, heavy))
+        self.built = True
+
+    @classmethod
+    def of(cls, condition: np.ndarray) -> Standardize:
+        """The layer for the training rows [n, k] of a condition. A constant column becomes zero."""
+        quartiles = np.percentile(condition, [25, 50, 75], axis=0)
+        robust = (quartiles[2] - quartiles[0]) / 1.349
+        heavy = (robust > 0) & (np.abs(condition - quartiles[1]).max(axis=0) > HEAVY * robust)
+        deviation = condition.std(axis=0)
+        scale = np.where(heavy, robust, np.where(deviation > 0, deviation, 1.0))
+        return cls(np.where(heavy, quartiles[1], condition.mean(axis=0)), scale, heavy)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        z = (inputs - tf.constant(self.center, inputs.dtype)) / tf.constant(self.scale, inputs.dtype)
+        return tf.where(tf.constant(self.heavy) > 0, tf.asinh(z), z)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"center": self.center, "scale": self.scale, "heavy": self.heavy}
+
+
+def _bounds(x: np.ndarray, support: Any) -> tuple[np.ndarray, np.ndarray]:
+    d = x.shape[1]
+    if support is None:
+        return np.full(d, -np.inf), np.full(d, np.inf)
+    if not isinstance(support, (tuple, list)) or len(support) != 2:
+        raise TypeError(f"`support` must be a pair (low, high) of numbers or of arrays [d]; got {support!r}.")
+    ends = []
+    for end, default in zip(support, (-np.inf, np.inf), strict=True):
+        values = np.asarray(default if end is None else end)
+        if values.dtype == object:
+            values = np.array([default if v is None else v for v in values])
+        try:
+            ends.append(np.broadcast_to(values.astype(np.float64), d).copy())
+        except ValueError:
+            raise ValueError(
+                f"`support` must give one bound, or one for each of {d} columns; got shape {values.shape}."
+            ) from None
+    low, high = ends
+    if not (low < high).all():
+        raise ValueError(f"`support` must have low below high in every column; got {low.tolist()} and {high.tolist()}.")
+    outside = np.flatnonzero(((x < low) | (x > high)).any(axis=1))
+    if outside.size:
+        raise ValueError(
+            f"`x` leaves its `support` in {outside.size} row(s): {outside[:5].tolist()}. Widen the support or drop them."
+        )
+    return low, high
+
+
+def _refuse_constant(x: np.ndarray) -> None:
+    constant = np.flatnonzero(x.max(axis=0) == x.min(axis=0))
+    if constant.size:
+        listed = ", ".join(f"{i} (always {x[0, i]:g})" for i in constant[:5])
+        raise ValueError(f"`x` has constant column(s), which have no density: {listed}. Drop them.")
+
+
+def _refuse_unresolved(x: np.ndarray) -> None:
+    spread, size = x.std(axis=0), np.abs(x).max(axis=0)
+    lost = np.flatnonzero((spread < 6e-6 * size) | (size > 1e37) | (spread < 1e-37))
+    if lost.size:
+        i = lost[0]
+        raise ValueError(
+            f"`x` has column(s) that float32 can't resolve: {lost[:5].tolist()}; column {i} has values up to {size[i]:g} and "
+            f"a standard deviation of {spread[i]:g}. Subtract a constant from it or rescale it first."
+        )
+
+
+def _step(column: np.ndarray) -> float:
+    """The distance of neighbours if a column's values lie on a grid that many rows share, else 0."""
+    values = np.unique(column[: 200_000])
+    if len(values) > 0.5 * min(len(column), 200_000) or len(values) < 2:
+        return 0.0
+    gaps = np.diff(values)
+    step = gaps.min()
+    if step < 1e-6 * (values[-1] - values[0]):
+        return 0.0
+    multiples = gaps / step
+    return float(step) if np.abs(multiples - np.round(multiples)).max() < 1e-3 else 0.0
