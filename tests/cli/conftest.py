@@ -86,7 +86,7 @@ def table(tmp_path_factory) -> Path:
 def fitted(table, tmp_path_factory) -> Path:
     """The folder of a fit of height and weight."""
     out = tmp_path_factory.mktemp("runs") / "people"
-    arguments = ["--columns", "height,weight", "--flow", "real-nvp", "--epochs", 2, "--seed", 3, "--quiet"]
+    arguments = ["--columns", "height,weight", "--flow", "nice", "--epochs", 2, "--seed", 3, "--quiet"]
     assert call("fit", table, "--out", out, *arguments) == 0
     return out
 
@@ -95,6 +95,6 @@ def fitted(table, tmp_path_factory) -> Path:
 def conditional(table, tmp_path_factory) -> Path:
     """The folder of a fit of height and weight given age."""
     out = tmp_path_factory.mktemp("runs") / "given_age"
-    arguments = ["--condition", "age", "--flow", "RealNVP", "--epochs", 2, "--quiet", "--test-split", 0]
+    arguments = ["--condition", "age", "--flow", "NICE", "--epochs", 2, "--quiet", "--test-split", 0]
     assert call("fit", table, "--out", out, *arguments) == 0
     return out

@@ -31,7 +31,7 @@ def test_metrics_say_what_was_done(fitted):
     assert metrics["rows"] == {"fitted": 216, "test": 24}
     assert metrics["columns"] == ["height", "weight"]
     assert metrics["condition_columns"] == []
-    assert (metrics["flow"], metrics["seed"], metrics["epochs"], metrics["epochs_run"]) == ("RealNVP", 3, 2, 2)
+    assert (metrics["flow"], metrics["seed"], metrics["epochs"], metrics["epochs_run"]) == ("NICE", 3, 2, 2)
     assert (metrics["validation_split"], metrics["test_split"]) == (None, 0.1)
     assert metrics["trainable_parameters"] > 100
     assert metrics["nll"]["unit"] == "nats"
@@ -88,7 +88,9 @@ def test_conditions(run, conditional, table, tmp_path):
     assert metrics["nll"]["test"] is None
     assert run("evaluate", conditional, table).code == 0
     people(3)[["age"]].to_csv(tmp_path / "ages.csv", index=False)
-    assert run("sample", conditional, "-n", 4, "--condition", tmp_path / "ages.csv", "--out", tmp_path / "s.csv").code == 0
+    assert (
+        run("sample", conditional, "-n", 4, "--condition", tmp_path / "ages.csv", "--out", tmp_path / "s.csv").code == 0
+    )
     samples = pd.read_csv(tmp_path / "s.csv")
     assert list(samples.columns) == ["age", "height", "weight"]
     np.testing.assert_allclose(samples["age"], np.repeat(people(3)["age"], 4))
@@ -135,7 +137,7 @@ def test_bounds_and_a_default_flow(run, tmp_path):
 
 
 def test_fits_of_one_seed_are_equal(run, fitted, table, tmp_path):
-    arguments = ["--columns", "height,weight", "--flow", "real-nvp", "--epochs", 2, "--seed", 3]
+    arguments = ["--columns", "height,weight", "--flow", "nice", "--epochs", 2, "--seed", 3]
     result = run("fit", table, "--out", tmp_path / "again", *arguments)
     assert result.code == 0
     assert "Test NLL: " in result.out

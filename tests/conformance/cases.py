@@ -32,6 +32,12 @@ def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.uniform(0.2, 3.0, size=shape)
 
 
+def within_support(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Data of the case `support`."""
+    low, high = rng.uniform(-0.8, 0.8, size=shape), rng.uniform(0.7, 1.9, size=shape)
+    return np.where([False, True, False, False], high, low)
+
+
 @dataclass(frozen=True)
 class Case:
     """A public object and what it is of.
@@ -125,11 +131,18 @@ def conditioned(batch_shape: tuple[int, ...]) -> Callable[[str], bijectors.Condi
 
 
 def recipe(kind: type, **arguments: Any) -> Callable[[str], distributions.Flow]:
-    return lambda dtype: kind([3], num_layers=2, activation="tanh", seed=0, dtype=dtype, **arguments)
+    arguments = {"activation": "tanh", **arguments}
+    return lambda dtype: kind(**{"event_shape": [3], "num_layers": 2, "seed": 0, "dtype": dtype, **arguments})
 
 
 def flow(base: Callable[[str], tfd.Distribution]) -> Callable[[str], distributions.Flow]:
     return lambda dtype: distributions.Flow(base(dtype), coupling(transformers.Affine)(dtype))
+
+
+def support(dtype: str) -> bijectors.Support:
+    """Two bounds, one, the other, none."""
+    infinity = float("inf")
+    return bijectors.Support([-1.0, 0.5, -infinity, -infinity], [2.0, infinity, 1.0, infinity], dtype=dtype)
 
 
 def batch_base(dtype: str) -> tfd.Distribution:
@@ -169,6 +182,8 @@ BIJECTORS = [
     Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
     Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
     Case("stock_variable", lambda dtype: bijectors.Stock(tfb.Scale(tf.Variable(np.ones(3, dtype)))), (3,), any_shape=True),
+    Case("sinh", lambda dtype: bijectors.Sinh([True, False, True], dtype=dtype), (3,)),
+    Case("support", support, (4,), sample=within_support),
     Case("invert", lambda dtype: bijectors.Invert(coupling(spline)(dtype)), (3,), sample=wide),
     Case("invert_conditional", lambda dtype: bijectors.Invert(chain((2,))(dtype)), (3,), (2,)),
     Case("conditioned", conditioned(()), (3,)),
@@ -184,6 +199,7 @@ FLOWS = [
     Case("nice_conditional", recipe(flows.NICE, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
     Case("real_nvp", recipe(flows.RealNVP, hidden_units=[8]), (3,)),
     Case("real_nvp_conditional", recipe(flows.RealNVP, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
+    Case("real_nvp_scalar", recipe(flows.RealNVP, event_shape=[1], hidden_units=[8]), (1,)),
     Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
     Case(
         "neural_spline_conditional",

@@ -48,6 +48,7 @@ class Support(Bijector):
         has_low, has_high = np.isfinite(low), np.isfinite(high)
         kind = self.dtype.as_numpy_dtype
         self._both, self._one = has_low & has_high, has_low ^ has_high
+        self._low, self._high = low.astype(kind), high.astype(kind)
         # x = anchor + sign · length · t, with t in (0, 1) for two bounds and above 0 for one
         self._anchor = np.where(has_low, low, np.where(has_high, high, 0.0)).astype(kind)
         self._sign = np.where(has_high & ~has_low, -1.0, 1.0).astype(kind)
@@ -61,7 +62,7 @@ class Support(Bijector):
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         t = self._sign * (x - self._anchor) / self._length
-        outside = self._bounded & ((t < 0.0) | (self._both & (t > 1.0)))
+        outside = (x < self._low) | (x > self._high)  # not by t, which rounding can put beyond 1 at x = high
         margin = 1e-6
         t = tf.maximum(t, margin)
         t = tf.where(self._both, tf.minimum(t, 1.0 - margin), t)

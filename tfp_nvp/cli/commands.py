@@ -31,7 +31,9 @@ class Names(click.ParamType):
 def _data_options(command: Any) -> Any:
     """How a table is read, the same for all commands."""
     for option in (
-        click.option("--header/--no-header", default=None, help="Whether text has a header line; found out by default."),
+        click.option(
+            "--header/--no-header", default=None, help="Whether text has a header line; found out by default."
+        ),
         click.option("--key", help="Which array of an .npz file with several."),
         click.option("--condition", "condition_columns", type=Names(), help="Columns to condition on."),
         click.option("--columns", type=Names(), help="Columns to model; all but the condition's by default."),
@@ -60,9 +62,20 @@ def tfp_nvp(debug: bool) -> None:
 @_out_option("A new folder for the model, metrics.json and pictures.")
 @click.option("--flow", help=f"One of {', '.join(models.FLOWS)}; by default what suits the data's shape and size.")
 @_data_options
-@click.option("--support", multiple=True, metavar="[NAME=]LOW:HIGH", help="Hard bounds, of one column or all; either end may be empty.")
-@click.option("--validation-split", type=click.FloatRange(0, 0.9, min_open=True), help="Of the rows that are not held out; decides when to stop. By default 0.2 of fewer than 5,000 rows, else 0.1.")
-@click.option("--test-split", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL.")
+@click.option(
+    "--support",
+    multiple=True,
+    metavar="[NAME=]LOW:HIGH",
+    help="Hard bounds, of one column or all; either end may be empty.",
+)
+@click.option(
+    "--validation-split",
+    type=click.FloatRange(0, 0.9, min_open=True),
+    help="Of the rows that are not held out; decides when to stop. By default 0.2 of fewer than 5,000 rows, else 0.1.",
+)
+@click.option(
+    "--test-split", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL."
+)
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
 @click.option("--batch-size", type=click.IntRange(1))
 @_seed_option
@@ -134,7 +147,9 @@ def evaluate(model: Path, data: Path, as_json: bool, **reading: Any) -> None:
 
 @tfp_nvp.command(short_help="Draw samples into a table.")
 @click.argument("model", type=_path)
-@click.option("-n", "n", type=click.IntRange(1), required=True, help="How many samples; given conditions, for each of them.")
+@click.option(
+    "-n", "n", type=click.IntRange(1), required=True, help="How many samples; given conditions, for each of them."
+)
 @_out_option("A new .csv, .tsv, .parquet or .npy file.")
 @click.option("--condition", "condition_file", type=_path, help="A table with the condition's columns.")
 @_seed_option
@@ -191,7 +206,9 @@ def export(model: Path, out: Path) -> None:
 
 
 @tfp_nvp.command(short_help="All of it, on real data and on two moons.")
-@click.option("--out", "-o", type=_path, default=Path("demo"), show_default=True, help="Folder for models and pictures.")
+@click.option(
+    "--out", "-o", type=_path, default=Path("demo"), show_default=True, help="Folder for models and pictures."
+)
 @click.option("--saved-models", type=_path, default=Path("saved_models"), show_default=True, help="Folder for exports.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
 @_seed_option
@@ -226,7 +243,9 @@ def _for_model(
     conditions = condition_columns or model.condition_columns
     columns, conditions = _chosen(table, columns or model.columns, conditions)
     if len(columns) != model.size:
-        raise ValueError(f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns.")
+        raise ValueError(
+            f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns."
+        )
     if bool(conditions) != model.flow.is_conditional:
         raise ValueError(f"the model {'needs' if model.flow.is_conditional else 'takes no'} --condition columns.")
     return table.select(columns), table.select(conditions) if conditions else None, columns
@@ -237,5 +256,7 @@ def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:
     if quiet:
         return
     if nll["test"] is not None:
-        click.echo(f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)")
+        click.echo(
+            f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)"
+        )
     click.echo(f"Model, metrics.json and pictures: {out}")

@@ -58,14 +58,18 @@ def _run_one(
     if folder.exists() and not (folder / "metrics.json").exists():
         raise FileExistsError(f"{folder} exists and is not of an earlier demo. Choose another --out.")
     click.echo(f"\n{name}: {len(table):,} rows of {', '.join(columns)}")
-    split = Split.of(len(table), test=0.5 if name == "two_moons" else 0.2, validation=None, columns=len(columns), seed=seed)
+    split = Split.of(
+        len(table), test=0.5 if name == "two_moons" else 0.2, validation=None, columns=len(columns), seed=seed
+    )
     options = {} if epochs is None else {"epochs": epochs}
-    model, metrics = fit_table(table, None, split, "NeuralSplineFlow", None, columns, [], quiet=False, **options)
+    model, metrics = fit_table(table, None, split, None, None, columns, [], quiet=False, **options)
     with outputs.new_folder(folder, replace=True) as temporary:
         fit_outputs(model, table, None, {"data": name} | metrics, seed, temporary)
     nll = metrics["nll"]
     click.echo(f"  fitted in {metrics['seconds']:.0f} s, {metrics['epochs_run']} epochs")
-    click.echo(f"  test NLL {nll['test']:.3f} ± {nll['test_standard_error']:.3f} nats ({metrics['rows']['test']:,} rows)")
+    click.echo(
+        f"  test NLL {nll['test']:.3f} ± {nll['test_standard_error']:.3f} nats ({metrics['rows']['test']:,} rows)"
+    )
     version = serving.export(model.flow, saved_models / name)
     click.echo(f"  exported to {version}")
     _ask(version, model, table[split.test][:100])
@@ -88,7 +92,9 @@ def _ask(version: Path, model: Model, rows: np.ndarray) -> None:
     difference = np.abs(np.asarray(served["log_prob"]) - model.log_prob(rows)).max()
     samples = np.asarray(served["sample"])
     click.echo("  asked from a fresh process:")
-    click.echo(f"    log_prob of {len(rows)} rows: mean {np.mean(served['log_prob']):.3f}, off by at most {difference:.1e}")
+    click.echo(
+        f"    log_prob of {len(rows)} rows: mean {np.mean(served['log_prob']):.3f}, off by at most {difference:.1e}"
+    )
     click.echo(f"    sample: {len(samples):,} rows, means {_numbers(samples.mean(axis=0))}")
 
 

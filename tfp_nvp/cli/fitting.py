@@ -51,9 +51,7 @@ class Split:
         return cls(np.sort(order[count:]), np.sort(order[:count]), validation, test, seed)
 
 
-def parse_support(
-    texts: Sequence[str], columns: Sequence[str], x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def parse_support(texts: Sequence[str], columns: Sequence[str], x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Bounds (low [d], high [d]), infinite where there are none, from "LOW:HIGH" and "NAME=LOW:HIGH".
 
     Raises:
@@ -105,7 +103,7 @@ def fit_table(
     )
     seconds = time.perf_counter() - started
     model = Model(flow, columns, condition_columns)
-    test = (None, None)
+    test: tuple[float, float] | tuple[None, None] = (None, None)
     if len(split.test):
         test = model.nll(x[split.test], None if condition is None else condition[split.test])
     return model, {
@@ -114,6 +112,7 @@ def fit_table(
         "condition_columns": condition_columns,
         "support": None if support is None else [list(map(float, bound)) for bound in support],
         "flow": recipe or "default",
+        "distribution": flow.distribution.name.rstrip("/"),
         "trainable_parameters": int(sum(np.prod(v.shape, dtype=int) for v in flow.trainable_variables)),
         "seed": split.seed,
         "validation_split": split.validation,
@@ -125,7 +124,7 @@ def fit_table(
     }
 
 
-def _best_epoch(history: dict[str, list[float]], test: tuple[float | None, float | None]) -> dict[str, Any]:
+def _best_epoch(history: dict[str, list[float]], test: tuple[float, float] | tuple[None, None]) -> dict[str, Any]:
     """Epochs run and NLL in nats: training (averaged over that epoch) and validation at the best epoch, and test."""
     training = history.get("nll", history["loss"])
     validation = history.get("val_nll", history.get("val_loss"))

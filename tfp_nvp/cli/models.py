@@ -85,9 +85,7 @@ class Model:
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
         given = {} if condition is None else {"condition": self._cast(condition)}
-        parts = [
-            np.asarray(self.flow.sample(size, seed=int(s), **given)) for size, s in zip(sizes, seeds, strict=True)
-        ]
+        parts = [np.asarray(self.flow.sample(size, seed=int(s), **given)) for size, s in zip(sizes, seeds, strict=True)]
         samples = np.concatenate(parts)
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
@@ -129,10 +127,7 @@ def draw_corner(
     from tfp_nvp.evaluation import plot_corner
 
     rows = np.random.default_rng(seed).permutation(len(x))[:_DRAWN]
-    if condition is None:
-        samples = model.sample(_DRAWN, seed)
-    else:
-        samples = model.sample(1, seed, condition[rows])[:, 0]
+    samples = model.sample(_DRAWN, seed) if condition is None else model.sample(1, seed, condition[rows])[:, 0]
     plot_corner(x[rows], samples, names, path)
 
 

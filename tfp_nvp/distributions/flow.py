@@ -158,12 +158,19 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
     def __getitem__(self, slices: Any) -> Flow:
         base, bijector = self.distribution, self.bijector
         if base.batch_shape.rank:
-            base = tfd.BatchBroadcast(base, self.batch_shape)[slices]
+            if base.batch_shape != self.batch_shape:
+                raise NotImplementedError(
+                    f"A flow can be sliced if its base has no batch shape or all of it; the base of {self.name} has "
+                    f"{base.batch_shape.as_list()} of {self.batch_shape.as_list()}."
+                )
+            base = base[slices]
         if isinstance(bijector, Conditioned):
             rank = len(bijector.bijector.condition_shape)
             condition = shapes.broadcast_batch(bijector.condition, self.batch_shape.as_list(), rank)
             slices = slices if isinstance(slices, tuple) else (slices,)
             bijector = Conditioned(bijector.bijector, condition[(*slices, ..., *[slice(None)] * rank)])
+        elif bijector.experimental_batch_shape(x_event_ndims=base.event_shape.rank).rank:
+            raise NotImplementedError(f"{bijector.name} has a batch shape of its own and can't be sliced.")
         return Flow(base, bijector, name=self.name)
 
     def __iter__(self) -> Iterator:

@@ -53,7 +53,7 @@ def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None
         label = f"best: {values[best]:.4g} nats at epoch {best + 1}"
         axes.plot(best + 1, values[best], "o", color=_MODEL, markersize=7, label=label, zorder=3)
     _limit_to_the_tail(axes, np.concatenate([values for _, values, _ in curves]))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set(xlabel="epoch", ylabel="negative log-likelihood (nats)")
     _tidy(axes)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
@@ -102,7 +102,9 @@ def plot_corner(
     ranges = [_range(column) for column in data.T[:shown]]
     data, drawn = data[:, :shown], samples[finite, :shown]
     if len(data) <= shown or len(drawn) <= shown:
-        raise ValueError(f"{shown} columns need more rows than columns; got {len(data)} of data, {len(drawn)} of samples.")
+        raise ValueError(
+            f"{shown} columns need more rows than columns; got {len(data)} of data, {len(drawn)} of samples."
+        )
 
     low, high = np.transpose(ranges)
     inside = ((drawn >= low) & (drawn <= high)).all(axis=1)

@@ -30,8 +30,8 @@ def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 
 
-def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> Any:
-    """`x`, after a check of the data; of a stream, the first batch (a generator comes back whole).
+def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> tuple[Any, Any]:
+    """Keras' `x` and `y`, after a check of the data; of a stream, the first batch (a generator comes back whole).
 
     Raises:
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
@@ -41,7 +41,7 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
         if first is None:
             raise ValueError(f"`{name}` is a generator that yields nothing.")
         _check_batch(model, first, name)
-        return (batch for batch in itertools.chain([first], x))
+        return (batch for batch in itertools.chain([first], x)), y
     if isinstance(x, tf.data.Dataset):
         for first in x.take(1):
             _check_batch(model, first, name)
@@ -49,7 +49,9 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
         _check_batch(model, x[0], name)
     else:
         _check_batch(model, (x, y, sample_weight), name)
-    return x
+        if sample_weight is not None and y is None:
+            y = x  # Keras drops sample weights where there are no targets
+    return x, y
 
 
 def _check_batch(model: Any, batch: Any, name: str) -> None:
@@ -58,7 +60,7 @@ def _check_batch(model: Any, batch: Any, name: str) -> None:
         raise ValueError(
             f"A conditional model is fitted with inputs and targets, `fit(condition_inputs, x)`; `{name}` has one part."
         )
-    if not model.is_conditional and y is not None:
+    if not model.is_conditional and y is not None and weights is None:
         raise ValueError(
             f"The distribution takes no condition, so the data are the inputs alone, `fit(x)`; `{name}` has targets too."
         )

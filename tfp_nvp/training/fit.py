@@ -98,6 +98,7 @@ def fit(
         validation_data=(noisy,) if condition is None else (condition[held_out], noisy),
         validation_batch_size=min(len(held_out), 4096),
         callbacks=[*plan.callbacks(), *_progress(verbose), *callbacks],
+        shuffle=False,
         verbose=2 if verbose == 2 else 0,
     )
     return model

@@ -26,6 +26,9 @@ class FlowModel(keras.Model):
 
         loss = mean of −log p(x) + regularizers' losses,    in nats
 
+    Batches of a stream are x, `(condition_inputs, x)`, or with sample weights `(x, x, weights)`
+    and `(condition_inputs, x, weights)`.
+
     `compile()` without a loss means this. `evaluate` reports `loss` and `nll`, the negative
     log-likelihood alone. `predict` gives log p of each row; for a conditional model
     `predict((condition_inputs, x))`. Data that are NaN or infinite are refused before the
@@ -83,6 +86,7 @@ class FlowModel(keras.Model):
         A `loss` or metric of one's own is called with the events and their log-probs.
         """
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        self._symbolic_build()
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras, after a check of the data. See the class for what `x` and `y` are.
@@ -95,12 +99,13 @@ class FlowModel(keras.Model):
                 "There is nothing to train: the distribution has no trainable variables that tf.Module can find. "
                 "Parameters must be tf.Variables, and networks built and held as attributes."
             )
-        x = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        x, y = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
-            held_out = tuple(kwargs["validation_data"])
-            checked_data(self, *(held_out + (None, None))[:2], "validation_data")
+            x_val, y_val, weights = (*kwargs["validation_data"], None, None)[:3]
+            x_val, y_val = checked_data(self, x_val, y_val, "validation_data", weights)
+            kwargs["validation_data"] = (x_val, y_val, weights)
         elif kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = checked_data(self, kwargs["validation_data"], None, "validation_data")
+            kwargs["validation_data"], _ = checked_data(self, kwargs["validation_data"], None, "validation_data")
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
             kwargs["callbacks"] = [StopOnNonFinite(self._guard), *tf.nest.flatten(kwargs.get("callbacks") or [])]
         self._guard.reset()
@@ -110,7 +115,7 @@ class FlowModel(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As in Keras, after a check of the data. See the class for what `x` and `y` are."""
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+            x, y = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
         with floatx(self.dtype):
             return super().evaluate(x, y, **kwargs)
 
@@ -174,7 +179,7 @@ class FlowModel(keras.Model):
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Every weight exists since `__init__`; only the optimizer's are still to be made.
-        if self.optimizer is not None and not self.optimizer.built:
+        if self.optimizer is not None and not self.optimizer.built and self.trainable_variables:
             self.optimizer.build(self.trainable_variables)
 
     # The distribution, with the encoder in front.
@@ -230,7 +235,6 @@ class FlowModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self._symbolic_build()
 
     def get_build_config(self) -> dict:
         return {}

@@ -164,10 +164,12 @@ class RationalQuadratic(Transformer):
 
 def _broadcast(value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`value` [...] and `raw` [p, ...] at their common shape."""
-    if value.shape.is_fully_defined() and raw.shape[1:] == value.shape:
+    if raw.shape.rank == value.shape.rank + 1 and raw.shape[1:].is_compatible_with(value.shape):
         return value, raw
+    p, missing = raw.shape[0], value.shape.rank + 1 - raw.shape.rank
+    raw = tf.reshape(raw, tf.concat([[p], [1] * missing, tf.shape(raw)[1:]], axis=0))
     shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
-    return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([tf.shape(raw)[:1], shape], axis=0))
+    return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))
 
 
 def _softmax(raw: tf.Tensor) -> tf.Tensor:

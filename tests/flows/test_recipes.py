@@ -1,0 +1,130 @@
+"""What all recipes of vectors have in common."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import masks
+from tfp_nvp.bijectors import Coupling
+from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
+
+tfd = tfp.distributions
+
+SMALL = {
+    NICE: {"hidden_units": [8]},
+    RealNVP: {"hidden_units": [8]},
+    NeuralSplineFlow: {"hidden_units": 8},
+}
+
+each_recipe = pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.__name__)
+
+
+def small(recipe: type, d: int = 3, **arguments):
+    return recipe([d], **{"num_layers": 3, "seed": 0, **SMALL[recipe], **arguments})
+
+
+@each_recipe
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_new_flow_is_its_base(recipe: type, d: int, rng):
+    """Couplings start as the identity, and what permutes leaves a standard normal as it is."""
+    x = rng.normal(size=(10, d)).astype(np.float32)
+    flow = small(recipe, d)
+    np.testing.assert_allclose(flow.log_prob(x), flow.distribution.log_prob(x), rtol=1e-4, atol=1e-4)
+
+
+@each_recipe
+@pytest.mark.parametrize("condition_shape", [None, [2]])
+def test_one_element_alone_can_be_transformed(recipe: type, condition_shape, rng):
+    flow = small(recipe, 1, condition_shape=condition_shape, dtype="float64")
+    keywords = {} if condition_shape is None else {"condition": rng.normal(size=(7, 2))}
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.3 * rng.normal(size=variable.shape))
+    x, log_prob = flow.sample_and_log_prob(() if condition_shape else 7, seed=1, **keywords)
+    assert x.shape == [7, 1]
+    np.testing.assert_allclose(log_prob, flow.log_prob(x, **keywords), rtol=1e-6)
+    assert not np.allclose(log_prob, flow.distribution.log_prob(x))
+
+
+@each_recipe
+def test_a_seed_gives_the_same_flow(recipe: type):
+    one, same, other = small(recipe, seed=1), small(recipe, seed=1), small(recipe, seed=2)
+    for a, b in zip(one.variables, same.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(one.variables, other.variables, strict=True))
+
+
+@each_recipe
+def test_without_a_seed_flows_differ(recipe: type):
+    one, other = small(recipe, seed=None), small(recipe, seed=None)
+    assert any(not np.array_equal(a, b) for a, b in zip(one.variables, other.variables, strict=True))
+
+
+@each_recipe
+def test_every_element_is_transformed(recipe: type, rng):
+    """In two layers each element of z depends on every element of x."""
+    flow = small(recipe, 4)
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.3 * rng.normal(size=variable.shape))
+    x = tf.constant(rng.normal(size=(1, 4)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        z, _ = flow.encode(x)
+    assert (tape.jacobian(z, x, experimental_use_pfor=False).numpy() != 0.0).all()
+
+
+@each_recipe
+def test_the_number_of_layers_is_that_of_couplings(recipe: type):
+    couplings = [layer for layer in small(recipe, num_layers=5).bijector.bijectors if isinstance(layer, Coupling)]
+    assert len(couplings) == 5
+
+
+@each_recipe
+def test_a_base_can_be_given(recipe: type):
+    base = tfd.Sample(tfd.StudentT(3.0, 0.0, 1.0), 3)
+    assert small(recipe, base=base).distribution is base
+
+
+@each_recipe
+def test_a_base_that_does_not_fit_is_refused(recipe: type):
+    with pytest.raises(ValueError, match=r"`base` must have the event shape \[3\]; its event shape is \[\]"):
+        small(recipe, base=tfd.Normal(tf.zeros([3]), 1.0))
+    with pytest.raises(ValueError, match="`base` must be of dtype float32; it is float64"):
+        small(recipe, base=tfd.MultivariateNormalDiag(np.zeros(3)))
+    with pytest.raises(TypeError, match=r"`base` must be a tfd\.Distribution"):
+        small(recipe, base="normal")
+
+
+@each_recipe
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"event_shape": []}, "`event_shape` must have at least 1 dimension"),
+        ({"event_shape": [2, 2]}, r"`event_shape` must be \[d\]"),
+        ({"event_shape": [2], "num_layers": 0}, "`num_layers` must be at least 1"),
+    ],
+)
+def test_shapes_and_sizes_out_of_range_are_refused(recipe: type, arguments: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        recipe(**arguments)
+
+
+@each_recipe
+def test_arguments_after_the_event_shape_are_by_keyword(recipe: type):
+    with pytest.raises(TypeError, match="positional"):
+        recipe([2], 3)
+
+
+@each_recipe
+def test_mixed_precision_is_of_conditioners_only(recipe: type, rng):
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        flow = small(recipe)
+    finally:
+        keras.mixed_precision.set_dtype_policy(policy)
+    couplings = [layer for layer in flow.bijector.bijectors if isinstance(layer, Coupling)]
+    assert {layer.conditioner.compute_dtype for layer in couplings} == {"bfloat16"}
+    assert {variable.dtype for variable in flow.trainable_variables} == {tf.float32}
+    assert flow.log_prob(np.zeros([2, 3])).dtype == tf.float32
