@@ -21,7 +21,9 @@ def test_outliers_come_within_reach(dtype: str):
         z, log_det = Sinh([True], dtype=dtype).inverse_and_log_det(value)
         total = tf.reduce_sum(z) + tf.reduce_sum(log_det)
     np.testing.assert_allclose(z[:, 0], np.arcsinh(x.astype(np.float64)), rtol=1e-5)
-    np.testing.assert_allclose(log_det, -np.logaddexp(0.0, -2.0 * np.abs(z[:, 0])) - np.abs(z[:, 0]) + np.log(2.0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        log_det, -np.logaddexp(0.0, -2.0 * np.abs(z[:, 0])) - np.abs(z[:, 0]) + np.log(2.0), rtol=1e-5, atol=1e-6
+    )
     assert np.isfinite(tape.gradient(total, value)).all()
 
 

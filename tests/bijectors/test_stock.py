@@ -9,7 +9,9 @@ from tfp_nvp.bijectors.stock import as_bijector
 tfb = tfp.bijectors
 
 
-@pytest.mark.parametrize("bijector", [tfb.Softplus(), tfb.Scale([1.0, 2.0]), tfb.ScaleMatvecTriL([[1.0, 0.0], [3.0, 2.0]])])
+@pytest.mark.parametrize(
+    "bijector", [tfb.Softplus(), tfb.Scale([1.0, 2.0]), tfb.ScaleMatvecTriL([[1.0, 0.0], [3.0, 2.0]])]
+)
 def test_it_does_what_the_stock_one_does(bijector, rng):
     value = tf.constant(rng.uniform(0.5, 2.0, size=(4, 2)), tf.float32)
     x, log_det = Stock(bijector).forward_and_log_det(value, event_ndims=1)

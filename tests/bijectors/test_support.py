@@ -22,7 +22,9 @@ def test_all_of_the_line_goes_into_the_bounds_and_all_density_with_it(low: float
     assert (x >= low).all()
     assert (x <= high).all()
     points = np.linspace(max(low, -12.0), min(high, 12.0), 20_001)[1:-1]
-    assert np.exp(log_density(layer, points[:, np.newaxis])).sum() * (points[1] - points[0]) == pytest.approx(1.0, abs=1e-3)
+    assert np.exp(log_density(layer, points[:, np.newaxis])).sum() * (points[1] - points[0]) == pytest.approx(
+        1.0, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

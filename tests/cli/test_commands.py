@@ -123,15 +123,14 @@ def test_export(run, fitted, tmp_path):
     np.testing.assert_allclose(log_prob, models.load_model(fitted).log_prob(x), rtol=1e-4, atol=1e-4)
 
 
-def test_bounds_and_a_default_flow(run, tmp_path):
+def test_bounds(run, tmp_path):
     rng = np.random.default_rng(0)
     np.save(tmp_path / "unit.npy", rng.uniform(size=[200, 2]))
-    arguments = ["--support", "0:1", "--epochs", 1, "--quiet", "--validation-split", 0.2]
+    arguments = ["--flow", "nice", "--support", "0:1", "--epochs", 1, "--quiet", "--validation-split", 0.2]
     result = run("fit", tmp_path / "unit.npy", "--out", tmp_path / "a" / "run", *arguments)
     assert (result.code, result.out, result.err) == (0, "", "")
     metrics = json.loads((tmp_path / "a" / "run" / "metrics.json").read_text())
     assert metrics["support"] == [[0.0, 0.0], [1.0, 1.0]]
-    assert metrics["flow"] == "default"
     samples = models.load_model(tmp_path / "a" / "run").sample(500, seed=0)
     assert ((samples >= 0) & (samples <= 1)).all()
 
@@ -167,5 +166,7 @@ def test_demo(run, tmp_path):
     for name, pictures in {"breast_cancer": 2, "two_moons": 3}.items():
         assert len(list((tmp_path / "demo" / name).glob("*.png"))) == pictures
         assert (tmp_path / "saved_models" / name / "1" / "saved_model.pb").exists()
+    metrics = json.loads((tmp_path / "demo" / "two_moons" / "metrics.json").read_text())
+    assert (metrics["flow"], metrics["distribution"]) == ("default", "neural_spline_flow")
     assert result.out.count("asked from a fresh process") == 2
     assert result.out.count("test NLL") == 2

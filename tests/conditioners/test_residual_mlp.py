@@ -41,7 +41,9 @@ def test_without_a_condition_there_are_no_gates():
 
 
 def test_a_config_makes_an_equal_one():
-    layer = ResidualMLP(2, hidden_units=4, num_blocks=3, activation="gelu", dropout=0.2, kernel_regularizer="l2", seed=1)
+    layer = ResidualMLP(
+        2, hidden_units=4, num_blocks=3, activation="gelu", dropout=0.2, kernel_regularizer="l2", seed=1
+    )
     assert ResidualMLP.from_config(layer.get_config()).get_config() == layer.get_config()
 
 

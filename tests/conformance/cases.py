@@ -97,7 +97,9 @@ def coupling(
     def make(dtype: str) -> bijectors.Coupling:
         f = transformer()
         varies_over_the_last_axis_only = (mask == mask.reshape(-1, mask.shape[-1])[0]).all()
-        outputs = int((~mask.reshape(-1, mask.shape[-1])[0]).sum()) if varies_over_the_last_axis_only else mask.shape[-1]
+        outputs = (
+            int((~mask.reshape(-1, mask.shape[-1])[0]).sum()) if varies_over_the_last_axis_only else mask.shape[-1]
+        )
         layer = network(f.num_parameters * outputs, dtype)
         return bijectors.Coupling(f, layer, mask, condition_shape=condition_shape, dtype=dtype)
 
@@ -181,7 +183,9 @@ BIJECTORS = [
     Case("permute", lambda dtype: bijectors.Permute([2, 0, 1]), (3,)),
     Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
     Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
-    Case("stock_variable", lambda dtype: bijectors.Stock(tfb.Scale(tf.Variable(np.ones(3, dtype)))), (3,), any_shape=True),
+    Case(
+        "stock_variable", lambda dtype: bijectors.Stock(tfb.Scale(tf.Variable(np.ones(3, dtype)))), (3,), any_shape=True
+    ),
     Case("sinh", lambda dtype: bijectors.Sinh([True, False, True], dtype=dtype), (3,)),
     Case("support", support, (4,), sample=within_support),
     Case("invert", lambda dtype: bijectors.Invert(coupling(spline)(dtype)), (3,), sample=wide),

@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tests.conformance.cases import CASES, Case, built, results
 
-
 WITH_WEIGHTS = [case for case in CASES if case.name not in ("permute", "reverse", "sinh", "stock", "support")]
 
 

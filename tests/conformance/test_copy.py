@@ -25,12 +25,14 @@ def test_a_copy_shares_all_weights(case: Case):
 @each_case
 def test_a_copy_with_changes_shares_all_weights_or_raises(case: Case):
     try:
-        copy = built(case).copy(name="another")
+        copy, refusal = built(case).copy(name="another"), None
     except ValueError as error:
-        assert "can't share its weights" in str(error)
-    else:
+        copy, refusal = None, str(error)
+    if refusal is None:
         assert copy.name == "another"
         assert weights(copy) == weights(built(case))
+    else:
+        assert "can't share its weights" in refusal
 
 
 @each_case
@@ -42,7 +44,7 @@ def test_a_copy_refuses_an_unknown_argument(case: Case):
 @each_case
 def test_equality_is_identity(case: Case):
     one, other = built(case), case.make("float32")
-    assert one == one  # noqa: PLR0124
+    assert one == one
     assert one != other
     assert len({one, other, one}) == 2
 

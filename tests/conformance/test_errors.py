@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.conformance.cases import CASES, Case, built, check, data, results
+from tests.conformance.cases import CASES, Case, built, check, data
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import masks
 from tfp_nvp.bijectors import Coupling
 from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
 
@@ -128,3 +127,9 @@ def test_mixed_precision_is_of_conditioners_only(recipe: type, rng):
     assert {layer.conditioner.compute_dtype for layer in couplings} == {"bfloat16"}
     assert {variable.dtype for variable in flow.trainable_variables} == {tf.float32}
     assert flow.log_prob(np.zeros([2, 3])).dtype == tf.float32
+
+
+@each_recipe
+def test_tfp_logs_no_warning_about_its_parameters(recipe: type, caplog):
+    assert recipe.parameter_properties() == {}
+    assert not caplog.records

@@ -16,7 +16,7 @@ def test_a_config_makes_an_equal_one(transformer: Transformer):
 
 
 def test_its_text_makes_an_equal_one():
-    assert eval(repr(Affine(bound=2.0))) == Affine(bound=2.0)  # noqa: S307
+    assert eval(repr(Affine(bound=2.0))) == Affine(bound=2.0)
 
 
 def test_both_directions_must_be_written():

@@ -155,7 +155,8 @@ class Bijector(tfb.Bijector):
         """
         with tf.name_scope(f"{self.name}/forward_and_log_det"):
             z, condition = self._check_value("z", z), self._check_condition(condition)
-            return self._forward_step(z, condition, self.forward_min_event_ndims if event_ndims is None else event_ndims)
+            event_ndims = self.forward_min_event_ndims if event_ndims is None else event_ndims
+            return self._forward_step(z, condition, event_ndims)
 
     def inverse_and_log_det(
         self, x: Any, condition: Any = None, event_ndims: int | None = None
@@ -166,7 +167,8 @@ class Bijector(tfb.Bijector):
         """
         with tf.name_scope(f"{self.name}/inverse_and_log_det"):
             x, condition = self._check_value("x", x), self._check_condition(condition)
-            return self._inverse_step(x, condition, self.inverse_min_event_ndims if event_ndims is None else event_ndims)
+            event_ndims = self.inverse_min_event_ndims if event_ndims is None else event_ndims
+            return self._inverse_step(x, condition, event_ndims)
 
     def copy(self, **overrides: Any) -> Bijector:
         """A copy that shares this bijector's weights.

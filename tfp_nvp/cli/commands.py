@@ -119,7 +119,7 @@ def fit_outputs(
 
     model.flow.save(folder / "flow.keras")
     outputs.write_json(metrics, folder / "metrics.json")
-    plot_history(model.flow.history.history, folder / "training.png")
+    plot_history(model.history, folder / "training.png")
     models.draw_corner(model, x, condition, model.columns, seed, folder / "corner.png")
     if model.size == 2 and condition is None:
         models.draw_density(model, x, model.columns, folder / "density.png")

@@ -102,7 +102,7 @@ def fit_table(
         **options,
     )
     seconds = time.perf_counter() - started
-    model = Model(flow, columns, condition_columns)
+    model = Model(flow, columns, condition_columns, flow.history.history)  # Keras' `predict` may replace `flow.history`
     test: tuple[float, float] | tuple[None, None] = (None, None)
     if len(split.test):
         test = model.nll(x[split.test], None if condition is None else condition[split.test])
@@ -118,7 +118,7 @@ def fit_table(
         "validation_split": split.validation,
         "test_split": split.test_split,
         **options,
-        **_best_epoch(flow.history.history, test),
+        **_best_epoch(model.history, test),
         "seconds": round(seconds, 2),
         "versions": outputs.versions(),
     }

@@ -57,11 +57,13 @@ class Model:
       flow: the `FlowModel`.
       columns: names of the event's columns; empty if nobody wrote them down.
       condition_columns: names of the condition's.
+      history: losses by epoch, of a model just fitted.
     """
 
     flow: Any
     columns: list[str] = field(default_factory=list)
     condition_columns: list[str] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import shapes
-from tfp_nvp.bijectors.bijector import Bijector, check_condition, copy_sharing_weights, report_step
+from tfp_nvp.bijectors.bijector import check_condition, copy_sharing_weights, report_step
 from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.stock import as_bijector
 

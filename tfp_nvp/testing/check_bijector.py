@@ -190,9 +190,7 @@ def _round_trip(subject: Subject, start: str, middle: str) -> tuple[float, str]:
 def _log_det(subject: Subject, start: str, end: str) -> tuple[float, str]:
     function: Callable = lambda inputs: subject.compute(subject.module, inputs)[end]  # noqa: E731
     name = "forward_log_det" if start == "z" else "inverse_log_det"
-    return compare(
-        {name: subject.expected()[name]}, {name: autodiff_log_det(function, subject.fresh(), start)}
-    )
+    return compare({name: subject.expected()[name]}, {name: autodiff_log_det(function, subject.fresh(), start)})
 
 
 def _one_pass(subject: Subject) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import tempfile
@@ -47,8 +48,8 @@ def gradients(subject: Subject) -> tuple[float, str]:
 
 def no_stale_results(subject: Subject) -> tuple[float, str]:
     """After a weight was assigned, the same tensors give what new ones give."""
-    variables = [v for v in {id(v): v for v in (*subject.module.variables, *used_variables(subject))}.values()]
-    variables = [variable for variable in variables if variable.dtype.is_floating]
+    found = {id(variable): variable for variable in (*subject.module.variables, *used_variables(subject))}
+    variables = [variable for variable in found.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
     before = subject.two_calls(subject.module, subject.inputs)  # held on to: a cache forgets what nobody holds
@@ -126,8 +127,7 @@ def float64(subject: Subject) -> tuple[float, str]:
     """The same module, built in float64 with the same weights, computes the same."""
     twin = float64_twin(subject.module)
     inputs = {
-        name: tf.cast(value, tf.float64) if value.dtype.is_floating else value
-        for name, value in subject.inputs.items()
+        name: tf.cast(value, tf.float64) if value.dtype.is_floating else value for name, value in subject.inputs.items()
     }
     return compare(subject.expected(), subject.compute(twin, inputs))
 
@@ -162,10 +162,9 @@ def used_variables(subject: Subject) -> list[tf.Variable]:
     with tf.GradientTape() as tape:
         subject.expected()
     used = {id(variable): variable for variable in tape.watched_variables()}
-    try:  # a graph also knows the variables that are not trainable
+    # A graph also knows the variables that are not trainable. What can't be traced fails the check of graphs.
+    with contextlib.suppress(Exception):
         used |= {id(variable): variable for variable in subject.traced.graph.variables}
-    except Exception:  # what can't be traced fails the check of graphs
-        pass
     return list(used.values())
 
 

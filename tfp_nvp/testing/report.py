@@ -119,7 +119,8 @@ class Report:
         return len(self.checks)
 
     def __str__(self) -> str:
-        found = f"{len(self.failed)} of {len(self)} checks failed" if self.failed else f"{len(self)} checks, none failed"
+        count = len(self.failed)
+        found = f"{count} of {len(self)} checks failed" if count else f"{len(self)} checks, none failed"
         return "\n".join([f"{self.subject}: {found}", *(f"  {check}" for check in self.checks)])
 
     def __repr__(self) -> str:

@@ -47,9 +47,7 @@ class Subject:
     def batch(self, shape: tuple[int, ...]) -> Tensors:
         """The first rows, in a batch of that shape."""
         count = math.prod(shape)
-        return {
-            name: tf.reshape(value[:count], (*shape, *value.shape[1:])) for name, value in self.inputs.items()
-        }
+        return {name: tf.reshape(value[:count], (*shape, *value.shape[1:])) for name, value in self.inputs.items()}
 
     def row(self, index: int) -> Tensors:
         """One row, with the batch shape ()."""

@@ -55,6 +55,11 @@ class Plan:
         """Training steps per call into the graph: enough to hide Keras' own cost per call."""
         return min(self.steps_per_epoch, 16)
 
+    @property
+    def jit_compile(self) -> bool:
+        """Whether steps are many enough to pay for XLA's compilation, of some ten seconds."""
+        return self.max_steps >= 1500
+
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Adam with clipped gradients, a schedule, and an average of the weights."""
         rate: Any = self.learning_rate
@@ -91,18 +96,36 @@ class Plan:
 
 
 def plan_for(rows: int, columns: int) -> Plan:
-    """The plan for a table."""
-    batch = 256 if rows < 50_000 else 512
+    """The plan for a table; docs/fitting.md says what was tried.
+
+    Few rows get a smaller network with dropout and a shorter, gentler schedule; many rows a
+    larger one, and steps enough to see the data a few times.
+    """
+    if rows < 5_000:
+        return Plan(
+            num_layers=4,
+            hidden_units=64,
+            num_blocks=1,
+            num_bins=8,
+            dropout=0.2,
+            batch_size=min(256, max(32, rows // 4)),
+            max_steps=3_000,
+            learning_rate=1e-3,
+            ema_momentum=0.99,
+            patience_steps=600,
+            steps_per_epoch=25,
+        )
+    large = rows >= 100_000
     return Plan(
         num_layers=6,
-        hidden_units=64,
-        num_blocks=1,
+        hidden_units=128 if large else 64,
+        num_blocks=2 if large else 1,
         num_bins=8,
-        dropout=0.1 if rows < 5_000 else 0.0,
-        batch_size=batch,
-        max_steps=6000,
-        learning_rate=2e-3,
+        dropout=0.0 if large else 0.1,
+        batch_size=1024 if large else 256,
+        max_steps=20_000 if large else 8_000,
+        learning_rate=1e-3 if large else 2e-3,
         ema_momentum=0.99,
-        patience_steps=1500,
-        steps_per_epoch=max(25, min(rows // batch, 500)),
+        patience_steps=4_000 if large else 2_000,
+        steps_per_epoch=500 if large else 100,
     )

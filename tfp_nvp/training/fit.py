@@ -84,7 +84,7 @@ def fit(
     plan = (plan or plan_for(len(train), x.shape[1])).override(len(train), batch_size, epochs, learning_rate)
 
     model = _model(x[train], None if condition is None else condition[train], flow, columns, plan, seed)
-    model.compile(plan.optimizer(), jit_compile=True, steps_per_execution=plan.steps_per_execution)
+    model.compile(plan.optimizer(), jit_compile=plan.jit_compile, steps_per_execution=plan.steps_per_execution)
     rows = x.astype(np.float32)
     condition = None if condition is None else condition.astype(np.float32)
     batches = shuffled_batches(

@@ -1,0 +1,55 @@
+"""Every example runs, with few steps, and returns figures that make sense."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def main_of(name: str) -> Callable[..., dict[str, Any]]:
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
+
+
+def test_two_moons(tmp_path):
+    found = main_of("01_two_moons")(steps=140, out=str(tmp_path))
+    assert found["entropy"] == pytest.approx(found["true_nll"], abs=0.05)
+    # Two lines of length π and a Gaussian across, if they neither bent nor ended.
+    assert found["entropy"] == pytest.approx(np.log(2 * np.pi) + 0.5 * np.log(2 * np.pi * np.e * 0.05**2), abs=0.05)
+    assert found["true_nll"] < found["nll"] < 2.0
+    assert found["grid_sum"] == pytest.approx(1.0, abs=0.05)
+    assert (tmp_path / "two_moons.png").stat().st_size > 10_000
+
+
+def test_own_transformer(tmp_path):
+    found = main_of("02_own_transformer")(steps=40, out=str(tmp_path))
+    assert found["checks"] == 14
+    assert found["affine_nll"] < 6.0
+    assert found["sinh_arcsinh_nll"] < 6.0
+    assert (tmp_path / "sinh_arcsinh.keras").exists()
+
+
+def test_tabular(tmp_path):
+    found = main_of("03_tabular")(steps=30, out=str(tmp_path))
+    assert found["gain"] == pytest.approx(found["gaussian_nll"] - found["nll"], abs=1e-3)
+    assert found["gain"] > -10.0
+    assert found["served_difference"] < 1e-3
+    assert (tmp_path / "corner.png").stat().st_size > 10_000
+    assert (tmp_path / "measures" / "1" / "saved_model.pb").exists()
+
+
+def test_inside_tfp():
+    found = main_of("04_inside_tfp")(steps=60)
+    assert found["exact_mean"] == pytest.approx(found["joint_mean"], abs=1.0)
+    assert 0.0 < found["joint_sd"] < 1.5
+    assert -0.5 < found["elbo_loss"] < 5.0
+    assert 1.0 < found["flow_sd"] < 5.0
+
+
+def test_every_example_is_tested_and_numbered():
+    tested = ["01_two_moons", "02_own_transformer", "03_tabular", "04_inside_tfp"]
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == tested

@@ -1,0 +1,92 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from tfp_nvp.bijectors import Chain
+from tfp_nvp.training.table import Standardize, as_table, initialize_standardization, inspect_columns
+
+
+def test_what_is_no_table_of_numbers_is_refused():
+    with pytest.raises(TypeError, match="table of numbers"):
+        as_table("x", [["a", "b"]])
+    with pytest.raises(ValueError, match=r"x\[:, None\]"):
+        as_table("x", np.zeros(5))
+    with pytest.raises(ValueError, match=r"1 row\(s\): 1"):
+        as_table("x", [[0.0], [np.nan]])
+
+
+def test_constant_and_unresolvable_columns_are_named(rng):
+    x = rng.normal(size=(100, 3))
+    x[:, 1] = 2.0
+    with pytest.raises(ValueError, match=r"1 \(always 2\)"):
+        inspect_columns(x, None)
+    x[:, 1] = 1e9 + rng.normal(size=100)
+    with pytest.raises(ValueError, match=r"float32 can't resolve: \[1\]"):
+        inspect_columns(x, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "step"),
+    [
+        (lambda rng: rng.poisson(5.0, 500), 1.0),
+        (lambda rng: rng.integers(0, 2, 500), 1.0),
+        (lambda rng: np.round(rng.normal(size=500), 1), 0.1),
+        (lambda rng: rng.normal(size=500), 0.0),
+        (lambda rng: np.repeat(rng.normal(size=100), 5), 0.0),  # ties, and no grid
+    ],
+)
+def test_columns_on_a_grid_are_found(make, step, rng):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        columns = inspect_columns(make(rng)[:, None].astype(float), None)
+    assert columns.step[0] == pytest.approx(step)
+    assert bool(caught) == (step > 0)
+
+
+def test_bounds_are_checked_and_spread_over_columns(rng):
+    x = rng.uniform(size=(100, 2))
+    columns = inspect_columns(x, (0.0, [1.0, np.inf]))
+    assert columns.low.tolist() == [0.0, 0.0]
+    assert columns.high.tolist() == [1.0, np.inf]
+    assert inspect_columns(x, (None, 1)).low.tolist() == [-np.inf, -np.inf]
+    with pytest.raises(ValueError, match="leaves its `support`"):
+        inspect_columns(x, (0.5, 1.0))
+    with pytest.raises(ValueError, match="low below high"):
+        inspect_columns(x, (1.0, 0.0))
+    with pytest.raises(TypeError, match="pair"):
+        inspect_columns(x, 3.0)
+    with pytest.raises(ValueError, match="one for each of 2 columns"):
+        inspect_columns(x, (np.zeros(3), np.ones(3)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: rng.normal(size=(5000, 2)) * [1e-6, 1e9] + [1e-5, -1e9],
+        lambda rng: rng.standard_cauchy(size=(5000, 2)),
+        lambda rng: np.where(rng.uniform(size=(5000, 2)) < 1e-3, 1e12, rng.normal(size=(5000, 2))),
+    ],
+)
+def test_far_off_scales_and_heavy_tails_come_out_standardized(make, rng):
+    x = make(rng)
+    columns = inspect_columns(x, None)
+    layers = columns.bijectors("float32")
+    initialize_standardization(layers, columns, x)
+    chain = Chain(layers)
+    z, log_det = chain.inverse_and_log_det(x.astype(np.float32))
+    np.testing.assert_allclose(np.mean(z, 0), 0.0, atol=1e-2)
+    np.testing.assert_allclose(np.std(z, 0), 1.0, atol=1e-2)
+    assert np.isfinite(log_det).all()
+    assert np.abs(z).max() < 60.0
+    back = chain.forward(z)
+    np.testing.assert_allclose(back, x, rtol=2e-3, atol=1e-5 * columns.scale.max())
+
+
+def test_conditions_are_standardized_and_constant_columns_harmless(rng):
+    condition = np.stack([rng.normal(5, 2, 1000), np.full(1000, 3.0), rng.standard_cauchy(1000) * 1e6], axis=1)
+    z = Standardize.of(condition)(condition.astype(np.float32)).numpy()
+    assert np.isfinite(z).all()
+    assert abs(z[:, 0].mean()) < 1e-3
+    assert (z[:, 1] == 0).all()
+    assert np.abs(z[:, 2]).max() < 20.0
