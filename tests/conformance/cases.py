@@ -189,7 +189,7 @@ BIJECTORS = [
     Case("sinh", lambda dtype: bijectors.Sinh([True, False, True], dtype=dtype), (3,)),
     Case("support", support, (4,), sample=within_support),
     Case("invert", lambda dtype: bijectors.Invert(coupling(spline)(dtype)), (3,), sample=wide),
-    Case("invert_conditional", lambda dtype: bijectors.Invert(chain((2,))(dtype)), (3,), (2,)),
+    Case("invert_conditional", lambda dtype: bijectors.Invert(coupling(spline, mlp, None, (2,))(dtype)), (3,), (2,)),
     Case("conditioned", conditioned(()), (3,)),
     Case("conditioned_batch", conditioned((2,)), (2, 3)),
     Case("chain", chain(), (3,), sample=positive),

@@ -48,7 +48,7 @@ def test_conditions_are_standardized_inside(rng):
     x = (c - 1e-3) * 1e6 * [1.0, -1.0] + 0.1 * rng.normal(size=(600, 2))
     model = quick(x, c, epochs=30, batch_size=32, learning_rate=5e-3)
     samples = model.sample(300, condition=c[:5], seed=0).numpy().mean(0)
-    np.testing.assert_allclose(samples, (c[:5] - 1e-3) * 1e6 * [1.0, -1.0], atol=0.3)
+    np.testing.assert_allclose(samples, (c[:5] - 1e-3) * 1e6 * [1.0, -1.0], atol=0.5)
 
 
 def test_support_keeps_samples_and_density_inside(rng):
