@@ -106,7 +106,9 @@ def _plan(rows: int, columns: int, variant: str) -> Plan:
 
 
 def _nll(model: nvp.FlowModel, x: np.ndarray) -> float:
-    return -float(np.mean(np.concatenate([model.log_prob(rows).numpy() for rows in np.array_split(x, len(x) // 2000 + 1)])))
+    return -float(
+        np.mean(np.concatenate([model.log_prob(rows).numpy() for rows in np.array_split(x, len(x) // 2000 + 1)]))
+    )
 
 
 def _gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:

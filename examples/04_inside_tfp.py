@@ -51,13 +51,14 @@ def joint_distribution(steps: int) -> dict[str, float]:
     # `given` makes it a plain distribution for every θ. The prior is the simulator's own.
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), 1)
     joint = tfd.JointDistributionNamed({"theta": prior, "x": lambda theta: model.given(theta)})
-    observed, theta = tf.constant([1.6, 1.4]), tf.linspace(-4.0, 4.0, 801)[:, tf.newaxis]
+    theta = np.linspace(-4.0, 4.0, 801, dtype=np.float32)
+    grid = {"theta": theta[:, np.newaxis], "x": np.tile(np.float32([1.6, 1.4]), [801, 1])}
     found = {}
     for name, each in {"joint": joint, "exact": simulator}.items():
         # The posterior on a grid, p(θ | x) ∝ p(θ, x).
-        posterior = tf.nn.softmax(each.log_prob({"theta": theta, "x": tf.broadcast_to(observed, [801, 2])})).numpy()
-        mean = float(np.sum(posterior * theta[:, 0]))
-        sd = float(np.sqrt(np.sum(posterior * (theta[:, 0] - mean) ** 2)))
+        posterior = tf.nn.softmax(each.log_prob(grid)).numpy()
+        mean = float(np.sum(posterior * theta))
+        sd = float(np.sqrt(np.sum(posterior * (theta - mean) ** 2)))
         found |= {f"{name}_mean": mean, f"{name}_sd": sd}
     print("1. JointDistributionNamed with flow.given: the posterior of θ given x = (1.6, 1.4)")
     print(f"   learned likelihood   {found['joint_mean']:.3f} ± {found['joint_sd']:.3f}")

@@ -6,9 +6,53 @@
 TensorShape([1])
 """
 
-from tfp_nvp import bijectors, conditioners, distributions, flows, masks, transformers
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
-from tfp_nvp.training import FlowModel, fit
+import os
+import sys
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+
+def _is_command_line() -> bool:
+    """Whether `tfp-nvp` or `python -m tfp_nvp` runs: it checks its input before it waits for TensorFlow."""
+    program = os.path.splitext(os.path.basename((getattr(sys, "argv", None) or [""])[0]))[0]
+    return program == "tfp-nvp" or sys.orig_argv[1:3] == ["-m", "tfp_nvp"]
+
+
+if TYPE_CHECKING or not _is_command_line():
+    from tfp_nvp import (
+        bijectors,
+        conditioners,
+        distributions,
+        evaluation,
+        flows,
+        masks,
+        serving,
+        testing,
+        training,
+        transformers,
+    )
+    from tfp_nvp.distributions import Flow
+    from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
+    from tfp_nvp.serving import export
+    from tfp_nvp.training import FlowModel, fit
+
+__all__ = [
+    "NICE",
+    "Flow",
+    "FlowModel",
+    "NeuralSplineFlow",
+    "RealNVP",
+    "bijectors",
+    "conditioners",
+    "distributions",
+    "evaluation",
+    "export",
+    "fit",
+    "flows",
+    "masks",
+    "serving",
+    "testing",
+    "training",
+    "transformers",
+]

@@ -22,18 +22,20 @@ def positive(name: str, value: Any) -> float:
     """`value` as a finite positive `float`, or a `TypeError` / `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number; got {value!r}.")
+    value = float(value)
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"`{name}` must be positive and finite; got {value}.")
-    return float(value)
+    return value
 
 
 def fraction(name: str, value: Any) -> float:
     """`value` as a `float` in [0, 1), or a `TypeError` / `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a number; got {value!r}.")
+    value = float(value)
     if not 0.0 <= value < 1.0:
         raise ValueError(f"`{name}` must be in [0, 1); got {value}.")
-    return float(value)
+    return value
 
 
 def shape(name: str, value: Any, min_rank: int = 0) -> tuple[int, ...]:

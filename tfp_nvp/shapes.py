@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import tensorflow as tf
 
 #: A fully known batch shape as a list, or an int32 vector tensor.
-BatchShape = list[int] | tf.Tensor
+BatchShape: TypeAlias = list[int] | tf.Tensor
 
 
 def batch_shape(value: tf.Tensor, event_ndims: int) -> BatchShape:

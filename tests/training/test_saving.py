@@ -105,7 +105,9 @@ def test_model_checkpoint_writes_the_best_model(make_model, x, tmp_path):
     best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_nll", mode="min", save_best_only=True)
     history = model.fit(x, validation_data=(x[:32],), epochs=3, callbacks=[best], verbose=0).history
     loaded = keras.saving.load_model(tmp_path / "best.keras")
-    assert loaded.evaluate(x[:32], verbose=0, return_dict=True)["nll"] == pytest.approx(min(history["val_nll"]), rel=1e-4)
+    assert loaded.evaluate(x[:32], verbose=0, return_dict=True)["nll"] == pytest.approx(
+        min(history["val_nll"]), rel=1e-4
+    )
 
 
 def test_a_shared_conditioner_stays_shared(x):

@@ -129,6 +129,11 @@ class Bijector(tfb.Bijector):
         return self._condition_shape
 
     @property
+    def condition_ndims(self) -> int:
+        """Rank of one condition; 0 for a layer that takes none."""
+        return len(self._condition_shape or ())
+
+    @property
     def is_initialized(self) -> bool:
         """Whether every data-dependent layer has seen `initialize`."""
         return True
@@ -218,7 +223,7 @@ class Bijector(tfb.Bijector):
             )
         batch = shapes.batch_shape(value, min_event_ndims)
         if condition is not None and self._condition_shape is not None:
-            batch = shapes.broadcast(batch, shapes.batch_shape(condition, len(self._condition_shape)))
+            batch = shapes.broadcast(batch, shapes.batch_shape(condition, self.condition_ndims))
         if not (isinstance(batch, list) and log_det.shape.is_fully_defined() and log_det.shape.as_list() == batch):
             log_det = tf.broadcast_to(log_det, shapes.broadcast(batch, shapes.batch_shape(log_det, 0)))
         return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
@@ -296,9 +301,11 @@ def copy_sharing_weights(module: Any, overrides: dict[str, Any]) -> Any:
     if not changes:
         return copy.copy(module)
     duplicate = type(module)(**{**module.parameters, **changes})
-    if {id(v) for v in duplicate.variables} - {id(v) for change in changes.values() for v in _variables(change)} - {
-        id(v) for v in module.variables
-    }:
+    if (
+        {id(v) for v in duplicate.variables}
+        - {id(v) for change in changes.values() for v in _variables(change)}
+        - {id(v) for v in module.variables}
+    ):
         raise ValueError(
             f"A copy of {type(module).__name__} with other {sorted(changes)} can't share its weights. "
             "Make a new one, or copy without these arguments."

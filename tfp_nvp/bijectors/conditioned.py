@@ -33,7 +33,7 @@ class Conditioned(Bijector):
             name=name or f"conditioned_{bijector.name}",
         )
         self._bijector = bijector
-        self._condition = bijector._check_condition(condition)
+        self._condition: tf.Tensor = bijector._check_condition(condition)
 
     @property
     def condition(self) -> tf.Tensor:
@@ -77,9 +77,7 @@ class Conditioned(Bijector):
         return self._bijector.inverse_event_shape_tensor(shape)
 
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
-        rank = self._condition.shape.rank - len(self._bijector.condition_shape)
-        return self._condition.shape[:rank]
+        return self.condition.shape[: self.condition.shape.rank - self._bijector.condition_ndims]
 
     def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
-        rank = self._condition.shape.rank - len(self._bijector.condition_shape)
-        return tf.shape(self._condition)[:rank]
+        return tf.shape(self.condition)[: self.condition.shape.rank - self._bijector.condition_ndims]

@@ -161,5 +161,3 @@ def _take(value: tf.Tensor, indices: np.ndarray) -> tf.Tensor:
     if (indices == np.arange(first, first + len(indices))).all():
         return value[..., first : last + 1]
     return tf.gather(value, indices, axis=-1)
-
-

@@ -45,7 +45,7 @@ class Network:
         self.layer = layer
         self.dtype = dtype
         self._input_rank = len(input_shape)
-        self._condition_rank = None if condition_shape is None else len(condition_shape)
+        self._condition_rank = len(condition_shape or ())
         takes_keyword = "condition" in inspect.signature(layer.call).parameters
         self._call = self._call_with_keyword if takes_keyword else self._call_with_list
         with tf.init_scope():  # a layer made while a graph is traced must still own real variables

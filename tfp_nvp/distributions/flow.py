@@ -17,7 +17,7 @@ from tfp_nvp.bijectors.stock import as_bijector
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
+class Flow(tfd.TransformedDistribution.__bases__[0]):
     """The distribution of x = g(z), where z is drawn from a base and g is a bijector.
 
         log p(x | c) = log p_base(z) + log |det ∂z/∂x|,    z = g⁻¹(x; c)
@@ -165,7 +165,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
                 )
             base = base[slices]
         if isinstance(bijector, Conditioned):
-            rank = len(bijector.bijector.condition_shape)
+            rank = bijector.bijector.condition_ndims
             condition = shapes.broadcast_batch(bijector.condition, self.batch_shape.as_list(), rank)
             slices = slices if isinstance(slices, tuple) else (slices,)
             bijector = Conditioned(bijector.bijector, condition[(*slices, ..., *[slice(None)] * rank)])
@@ -197,9 +197,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
     def _prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
         return tf.exp(self._log_prob(x, condition))
 
-    def _call_sample_n(
-        self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None
-    ) -> tf.Tensor:
+    def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None) -> tf.Tensor:
         """Adds `temperature` to TFP's `sample`.
 
         Latents are drawn towards the base's mean: mean + temperature · (z − mean). For a
@@ -275,7 +273,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):  # type: ignore[misc]
         batch = batch.as_list() if batch.is_fully_defined() else self.batch_shape_tensor()
         if condition is None:
             return batch
-        return shapes.broadcast(batch, shapes.batch_shape(condition, len(self.condition_shape)))
+        return shapes.broadcast(batch, shapes.batch_shape(condition, len(self.condition_shape or ())))
 
     def _base_for(self, condition: tf.Tensor | None) -> tfd.Distribution:
         """The base; broadcast to the full batch if it has a batch of its own."""

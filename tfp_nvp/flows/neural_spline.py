@@ -62,8 +62,10 @@ class NeuralSplineFlow(Flow):
         parameters = dict(locals())
         event_shape = vector_shape(event_shape)
         (d,) = event_shape
-        transformer = RationalQuadratic() if transformer is None else checks.instance(
-            "transformer", transformer, Transformer, "tfp_nvp.transformers.RationalQuadratic()"
+        transformer = (
+            RationalQuadratic()
+            if transformer is None
+            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.RationalQuadratic()")
         )
         layers: list = [ActNorm(event_shape, dtype=dtype)]
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):

@@ -63,8 +63,10 @@ class RealNVP(Flow):
         parameters = dict(locals())
         event_shape = vector_shape(event_shape)
         (d,) = event_shape
-        transformer = Affine() if transformer is None else checks.instance(
-            "transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()"
+        transformer = (
+            Affine()
+            if transformer is None
+            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
         )
         layers: list = []
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):

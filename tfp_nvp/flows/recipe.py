@@ -31,7 +31,7 @@ def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: 
         raise TypeError(f"`base` must be a tfd.Distribution over events of shape {list(event_shape)}; got {base!r}.")
     if base.event_shape.as_list() != list(event_shape):
         raise ValueError(
-            f"`base` must have the event shape {list(event_shape)}; its event shape is {base.event_shape.as_list()} and "
+            f"`base` must have the event shape {list(event_shape)}; its event shape is {base.event_shape.as_list()}, "
             f"its batch shape {base.batch_shape.as_list()}. tfd.Independent or tfd.Sample turn a batch into an event."
         )
     if base.dtype != tf.as_dtype(dtype):
@@ -39,12 +39,12 @@ def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: 
     return base
 
 
-def vector_shape(event_shape: Any) -> tuple[int]:
+def vector_shape(event_shape: Any) -> tuple[int, ...]:
     """`event_shape` as (d,), or an error that says what it must be."""
     sizes = checks.shape("event_shape", event_shape, min_rank=1)
     if len(sizes) != 1:
         raise ValueError(f"`event_shape` must be [d], the shape of a vector; got {list(sizes)}.")
-    return sizes  # type: ignore[return-value]
+    return sizes
 
 
 def seeds(seed: int | None, count: int) -> list[int]:

@@ -62,7 +62,7 @@ def _check_batch(model: Any, batch: Any, name: str) -> None:
         )
     if not model.is_conditional and y is not None and weights is None:
         raise ValueError(
-            f"The distribution takes no condition, so the data are the inputs alone, `fit(x)`; `{name}` has targets too."
+            f"The distribution takes no condition, so the data are inputs alone, `fit(x)`; `{name}` has targets too."
         )
     event = np.asarray(y if model.is_conditional else x)
     expected = model.distribution.event_shape.as_list()

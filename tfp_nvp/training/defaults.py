@@ -126,6 +126,6 @@ def plan_for(rows: int, columns: int) -> Plan:
         max_steps=20_000 if large else 8_000,
         learning_rate=1e-3 if large else 2e-3,
         ema_momentum=0.99,
-        patience_steps=4_000 if large else 2_000,
+        patience_steps=4_000 if large else 1_500,
         steps_per_epoch=500 if large else 100,
     )

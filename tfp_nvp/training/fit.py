@@ -22,6 +22,9 @@ from tfp_nvp.training.table import MIN_ROWS, Standardize, as_table, initialize_s
 
 tfd = tfp.distributions
 
+#: Rows that data-dependent layers are set from; the first, as the rows are in random order.
+INITIAL_ROWS = 20_000
+
 
 def fit(
     x: Any,
@@ -115,7 +118,7 @@ def _split(rows: int, fraction: float | None, seed: int) -> tuple[np.ndarray, np
     """Numbers of the training rows and of the validation rows."""
     if fraction is None:
         fraction = 0.2 if rows < 5_000 else 0.1
-    elif not 0.0 < checks.fraction("validation_split", fraction):
+    elif not checks.fraction("validation_split", fraction) > 0.0:
         raise ValueError("`validation_split` must be above 0: the best weights are chosen on held-out rows.")
     held_out = min(max(2, round(fraction * rows)), 50_000)
     order = np.random.default_rng(seed).permutation(rows)
@@ -138,11 +141,10 @@ def _model(x: np.ndarray, condition: np.ndarray | None, flow: Any, columns: Any,
     else:
         fitted = Flow(flow, Chain(layers), name=flow.name.rstrip("/"))
     encoder = None if condition is None else Standardize.of(condition)
-    sample = slice(0, 20_000)
     initialize_standardization(layers, columns, x)
     if not fitted.is_initialized:
-        mine = None if condition is None else encoder(condition[sample].astype(np.float32))
-        fitted.initialize(x[sample], mine)
+        first = None if condition is None else condition[:INITIAL_ROWS].astype(np.float32)
+        fitted.initialize(x[:INITIAL_ROWS], first if encoder is None else encoder(first))
         initialize_standardization(layers, columns, x)  # from all rows again
     return FlowModel(fitted, encoder)
 

@@ -64,7 +64,7 @@ class _Writer:
             return {"kind": "dtype", "name": tf.as_dtype(value).name}
         if isinstance(value, tf.TensorShape):
             return {"kind": "shape", "sizes": value.as_list()}
-        if isinstance(value, (np.ndarray, np.generic)) or isinstance(value, tf.Tensor):
+        if isinstance(value, (np.ndarray, np.generic, tf.Tensor)):
             return _array(value, is_tensor=tf.is_tensor(value))
         if id(value) in self._known:
             return {"kind": "reference", "number": self._known[id(value)]}

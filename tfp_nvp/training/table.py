@@ -82,8 +82,8 @@ def inspect_columns(x: np.ndarray, support: Any) -> Columns:
     step = np.array([_step(column) for column in x.T])
     if step.any():
         warnings.warn(
-            f"Column(s) {np.flatnonzero(step).tolist()} hold values on a grid (steps {step[step > 0].tolist()}), to which "
-            "a density could collapse. They are dequantized: uniform noise of one step's width is added while "
+            f"Column(s) {np.flatnonzero(step).tolist()} hold values on a grid (steps {step[step > 0].tolist()}), to "
+            "which a density could collapse. They are dequantized: uniform noise of one step's width is added while "
             "fitting, so log_prob is that of the noisy values; round samples to the grid.",
             UserWarning,
             stacklevel=3,
@@ -169,7 +169,8 @@ def _bounds(x: np.ndarray, support: Any) -> tuple[np.ndarray, np.ndarray]:
     outside = np.flatnonzero(((x < low) | (x > high)).any(axis=1))
     if outside.size:
         raise ValueError(
-            f"`x` leaves its `support` in {outside.size} row(s): {outside[:5].tolist()}. Widen the support or drop them."
+            f"`x` leaves its `support` in {outside.size} row(s): {outside[:5].tolist()}. "
+            "Widen the support or drop them."
         )
     return low, high
 
@@ -187,14 +188,14 @@ def _refuse_unresolved(x: np.ndarray) -> None:
     if lost.size:
         i = lost[0]
         raise ValueError(
-            f"`x` has column(s) that float32 can't resolve: {lost[:5].tolist()}; column {i} has values up to {size[i]:g} and "
-            f"a standard deviation of {spread[i]:g}. Subtract a constant from it or rescale it first."
+            f"`x` has column(s) that float32 can't resolve: {lost[:5].tolist()}; column {i} has values up to "
+            f"{size[i]:g} and a standard deviation of {spread[i]:g}. Subtract a constant from it or rescale it first."
         )
 
 
 def _step(column: np.ndarray) -> float:
     """The distance of neighbours if a column's values lie on a grid that many rows share, else 0."""
-    values = np.unique(column[: 200_000])
+    values = np.unique(column[:200_000])
     if len(values) > 0.5 * min(len(column), 200_000) or len(values) < 2:
         return 0.0
     gaps = np.diff(values)
