@@ -34,8 +34,8 @@ if TYPE_CHECKING or not _is_command_line():
     )
     from tfp_nvp.distributions import Flow
     from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
-    from tfp_nvp.serving import export
-    from tfp_nvp.training import FlowModel, fit
+    from tfp_nvp.serving import export  # type: ignore[no-redef]  # also a module of that name
+    from tfp_nvp.training import FlowModel, fit  # type: ignore[no-redef]
 
 __all__ = [
     "NICE",
