@@ -36,7 +36,6 @@ UCI = ("wine-quality-red", "kin8nm", "protein-tertiary-structure")
 
 VARIANTS: dict[str, dict] = {
     "default": {},
-    "no dropout": {"dropout": 0.0},
     "dropout 0.1": {"dropout": 0.1},
     "dropout 0.2": {"dropout": 0.2},
     "dropout 0.3": {"dropout": 0.3},
