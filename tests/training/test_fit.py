@@ -105,6 +105,44 @@ def test_standardization_takes_all_training_rows(rng):
     assert not layer.trainable_variables
 
 
+def test_a_conditional_fit_is_exported_with_its_encoder(rng, tmp_path):
+    c = 1.7e6 + 10.0 * rng.normal(size=(200, 1))
+    x = (c - 1.7e6) * [0.1, -0.1] + 0.1 * rng.normal(size=(200, 2))
+    model = quick(x, c, epochs=10, batch_size=32)
+    served = nvp.serving.load(nvp.export(model, tmp_path / "conditional", verify=False))
+    np.testing.assert_allclose(
+        served.log_prob(x[:5], condition=c[:5]), model.log_prob(x[:5], condition=c[:5]), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_condition_that_float32_cannot_resolve_is_refused(x):
+    with pytest.raises(ValueError, match="`condition` has column"):
+        quick(x, 1e9 + np.linspace(0.0, 1.0, len(x))[:, None])
+
+
+def test_lists_of_numbers_are_conditions_too(x):
+    model = quick(x, x[:, :1])
+    np.testing.assert_array_equal(
+        model.log_prob(x[:2], condition=x[:2, :1].tolist()), model.log_prob(x[:2], condition=x[:2, :1])
+    )
+
+
+def test_a_float64_flow_is_fitted_to_float64_data(rng):
+    x = 1e9 + rng.normal(size=(200, 2))
+
+    def wide(event_shape, condition_shape, seed):
+        return nvp.NICE(event_shape, num_layers=2, hidden_units=[8], seed=seed, dtype="float64")
+
+    model = quick(x, flow=wide)
+    assert model.log_prob(x).dtype == tf.float64
+    assert -np.mean(model.log_prob(x)) < 4.0
+
+
+def test_epochs_are_passes_over_the_data(x):
+    model = quick(x, epochs=3, batch_size=10)
+    assert int(model.optimizer.iterations) == 3 * 16  # 20 batches of 10 in 205 rows, cut to a multiple of 16
+
+
 def test_bad_arguments_are_refused(x):
     for arguments, message in [
         ({"x": x[:10]}, "at least 20 rows"),
@@ -114,6 +152,8 @@ def test_bad_arguments_are_refused(x):
         ({"x": x, "condition": x, "flow": small([2], None, 0)}, "condition shape"),
         ({"x": x, "validation_split": 0.0}, "above 0"),
         ({"x": x, "validation_split": 2.0}, r"in \[0, 1\)"),
+        ({"x": x[:20], "validation_split": 0.9}, "rows to train on"),
+        ({"x": x, "batch_size": 0}, "`batch_size`"),
         ({"x": x, "epochs": 0}, "`epochs`"),
         ({"x": x, "seed": -1}, "`seed`"),
     ]:

@@ -35,6 +35,7 @@ def test_the_loss_is_the_likelihood_and_its_gradient_that_of_a_plain_loop(make_f
     model = nvp.FlowModel(make_flow())
     model.compile(keras.optimizers.SGD(1e-2))
     by_hand = make_flow()
+    by_hand.initialize(x)  # as fit does
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(by_hand.log_prob(x))
     variables = by_hand.trainable_variables
@@ -62,7 +63,7 @@ def test_fit_takes(kind, make_model, x):
     kwargs = {"list of rows": {"batch_size": 64}, "generator": {"steps_per_epoch": 4}}.get(kind, {})
     model = make_model()
     before = mean_nll(model, x)
-    model.fit(np.asarray(data) if kind == "list of rows" else data, epochs=1, shuffle=False, verbose=0, **kwargs)
+    model.fit(np.asarray(data) if kind == "list of rows" else data, epochs=1, verbose=0, **kwargs)
     assert int(model.optimizer.iterations) == 4
     assert mean_nll(model, x) < before
 
@@ -71,6 +72,8 @@ def test_sample_weight_zero_takes_rows_out(make_model, x):
     weights = np.zeros(len(x), np.float32)
     weights[:128] = 1.0
     weighted, halved = make_model(), make_model()
+    for model in (weighted, halved):
+        model.distribution.initialize(x)
     weighted_loss = weighted.evaluate(x, sample_weight=weights, verbose=0, return_dict=True)
     assert weighted_loss["nll"] == pytest.approx(mean_nll(halved, x[:128]), rel=1e-5)
     assert weighted_loss["loss"] == pytest.approx(mean_nll(halved, x[:128]) / 2, rel=1e-5)
@@ -78,6 +81,29 @@ def test_sample_weight_zero_takes_rows_out(make_model, x):
     history = weighted.fit(x, sample_weight=weights, validation_data=(x, None, weights), batch_size=256, verbose=0)
     assert history.history["nll"][0] == pytest.approx(weighted_loss["nll"], rel=1e-5)
     assert history.history["val_nll"][0] == pytest.approx(mean_nll(weighted, x[:128]), rel=1e-4)
+
+
+def test_sample_weights_may_be_a_column(make_model, x):
+    weights = np.linspace(0.0, 1.0, len(x), dtype=np.float32)
+    model = make_model()
+    row, column = (model.evaluate(x, sample_weight=w, verbose=0) for w in (weights, weights[:, None]))
+    np.testing.assert_allclose(row, column, rtol=1e-5)
+
+
+def test_fit_initializes_data_dependent_layers(make_model, x):
+    model = make_model()
+    assert not model.distribution.is_initialized
+    model.fit(x, epochs=1, verbose=0)
+    assert model.distribution.is_initialized
+
+
+def test_an_encoder_of_unknown_input_shape_is_built_by_fit(rng, make_flow, x):
+    encoder = keras.Sequential([keras.layers.Dense(3)])
+    model = nvp.FlowModel(make_flow(condition_shape=[3]), encoder=encoder)
+    model.compile()
+    model.fit(x, x, epochs=1, verbose=0)
+    assert encoder.built
+    assert len(model.optimizer.variables) > 2 * len(model.trainable_variables)
 
 
 def test_regularizers_count_in_the_loss_and_not_in_the_nll(x):
@@ -212,7 +238,7 @@ def test_summary_lists_the_layers_and_counts(make_model):
 
 def test_frozen_layers_stay(make_model, x):
     model = make_model()
-    frozen = model.flow_layers[0]
+    frozen = next(layer for layer in model.flow_layers if layer.name == "coupling_0")
     frozen.trainable = False
     model.compile()
     before = [v.numpy() for v in frozen.variables]

@@ -110,6 +110,20 @@ def test_model_checkpoint_writes_the_best_model(make_model, x, tmp_path):
     )
 
 
+@pytest.mark.parametrize("recipe", [nvp.RealNVP, nvp.NeuralSplineFlow])
+def test_a_flow_without_a_seed_survives_saving(recipe, rng, tmp_path):
+    size = [4] if recipe is nvp.RealNVP else 4
+    model, other = (nvp.FlowModel(recipe([4], num_layers=3, hidden_units=size)) for _ in range(2))
+    for i, variable in enumerate(model.trainable_variables):
+        variable.assign(variable + 0.3 * tf.random.stateless_normal(variable.shape, [i, 7]))
+    x = rng.normal(size=(5, 4)).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").log_prob(x), model.log_prob(x))
+    model.save_weights(tmp_path / "model.weights.h5")
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(other.log_prob(x), model.log_prob(x))
+
+
 def test_a_shared_conditioner_stays_shared(x):
     conditioner = conditioners.MLP(2, hidden_units=[4])
     layers = [bijectors.Coupling(transformers.Affine(), conditioner, masks.half(2)) for _ in range(2)]

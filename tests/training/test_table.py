@@ -83,9 +83,37 @@ def test_far_off_scales_and_heavy_tails_come_out_standardized(make, rng):
     np.testing.assert_allclose(back, x, rtol=2e-3, atol=1e-5 * columns.scale.max())
 
 
+def test_resolution_is_judged_by_the_bulk_of_a_column(rng):
+    x = 1e9 + rng.normal(size=(300, 1))
+    x[0] = 0.0  # one outlier hides that all others are one float32 number
+    with pytest.raises(ValueError, match="float32 can't resolve"):
+        inspect_columns(x, None)
+    assert inspect_columns(x[1:], None, "float64").scale[0] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_support_far_wider_than_the_data_is_refused(rng):
+    with pytest.raises(ValueError, match="too wide"):
+        inspect_columns(rng.lognormal(size=(500, 1)), (0.0, 1e9))
+
+
+def test_atoms_are_named(rng):
+    x = np.where(rng.uniform(size=500) < 0.6, 0.0, rng.lognormal(size=500))[:, None]
+    with pytest.warns(UserWarning, match="Column 0 is 0 in"):
+        inspect_columns(x, None)
+
+
+def test_noise_on_a_grid_stays_within_its_support(rng):
+    x = np.round(rng.uniform(0.0, 99.9, size=(5000, 1)), 1)
+    with pytest.warns(UserWarning, match="dequantized"):
+        columns = inspect_columns(x, (0.0, 99.9))
+    edge = np.float32([[99.9]]) + np.float32(0.5) * np.float32(columns.step)
+    log_det = columns.bijectors("float32")[0].inverse_and_log_det(edge)[1]
+    assert np.isfinite(log_det).all()
+
+
 def test_conditions_are_standardized_and_constant_columns_harmless(rng):
     condition = np.stack([rng.normal(5, 2, 1000), np.full(1000, 3.0), rng.standard_cauchy(1000) * 1e6], axis=1)
-    z = Standardize.of(condition)(condition.astype(np.float32)).numpy()
+    z = Standardize.of(condition, "float32")(condition.astype(np.float32)).numpy()
     assert np.isfinite(z).all()
     assert abs(z[:, 0].mean()) < 1e-3
     assert (z[:, 1] == 0).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -49,18 +50,18 @@ class Step(NamedTuple):
     log_det: tf.Tensor
 
 
-_watchers: list[list[Step]] = []
+_watchers: contextvars.ContextVar[tuple[list[Step], ...]] = contextvars.ContextVar("watchers", default=())
 
 
 @contextlib.contextmanager
 def watch_steps() -> Iterator[list[Step]]:
     """Collects, in order, what each layer of a chain returns while the context is open."""
     steps: list[Step] = []
-    _watchers.append(steps)
+    token = _watchers.set((*_watchers.get(), steps))
     try:
         yield steps
     finally:
-        _watchers[:] = [watcher for watcher in _watchers if watcher is not steps]
+        _watchers.reset(token)
 
 
 class Bijector(tfb.Bijector):
@@ -319,5 +320,5 @@ def _variables(value: Any) -> tuple:
 
 def report_step(bijector: tfb.Bijector, value: tf.Tensor, log_det: tf.Tensor) -> None:
     """Tells every open `watch_steps` what a layer returned."""
-    for steps in _watchers:
+    for steps in _watchers.get():
         steps.append(Step(bijector, value, log_det))

@@ -49,6 +49,12 @@ class Conditioned(Bijector):
     def is_initialized(self) -> bool:
         return self._bijector.is_initialized
 
+    def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
+        if not self.is_initialized:
+            raise ValueError(
+                f"{self.bijector.name} is set from data and their conditions; initialize it, not {self.name}."
+            )
+
     def _forward_step(self, z: tf.Tensor, condition: Any, event_ndims: int) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._forward_step(z, self._condition, event_ndims)
 

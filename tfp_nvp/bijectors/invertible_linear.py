@@ -17,8 +17,8 @@ class InvertibleLinear(Bijector):
         log |det ∂z/∂x| = Σ s
 
     P is a fixed permutation, L a lower triangle with ones on the diagonal,
-    U a strict upper triangle. The inverse direction, which density estimation uses, is one
-    matrix product; forward solves two triangular systems. The log-det costs O(d).
+    U a strict upper triangle. The inverse direction, which density estimation uses,
+    multiplies by W, formed once per call; forward solves two triangular systems. The log-det costs O(d).
 
     It starts as the permutation alone.
 
@@ -46,7 +46,9 @@ class InvertibleLinear(Bijector):
         )
         (d,) = event_shape
         order = np.arange(d) if seed is None else masks.random_permutation(d, seed)
-        self._permutation = self._no_dependency(np.eye(d, dtype=self.dtype.as_numpy_dtype)[order])
+        # A weight, though fixed: weights loaded into a layer of another seed must bring it along.
+        matrix = np.eye(d, dtype=self.dtype.as_numpy_dtype)[order]
+        self._permutation = tf.Variable(matrix, name="permutation", trainable=False)
         self._below = self._no_dependency(np.tril(np.ones((d, d), self.dtype.as_numpy_dtype), -1))
         # One square matrix holds all: L below the diagonal, s on it, U above.
         self.factors = tf.Variable(tf.zeros((d, d), self.dtype), name="factors", trainable=True)

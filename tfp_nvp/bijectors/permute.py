@@ -30,8 +30,9 @@ class Permute(Bijector):
         if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
             raise ValueError(f"`permutation` must hold each of 0 to d − 1 once; got {permutation!r}.")
         super().__init__(min_event_ndims=1, is_constant_jacobian=True, parameters=parameters, name=name)
-        self._order = self._no_dependency(order)
-        self._inverse_order = self._no_dependency(np.argsort(order))
+        # Weights, though fixed: weights loaded into a layer of another order must bring it along.
+        self._order = tf.Variable(order, dtype=tf.int64, name="order", trainable=False)
+        self._inverse_order = tf.Variable(np.argsort(order), dtype=tf.int64, name="inverse_order", trainable=False)
 
     @classmethod
     def random(cls, size: int, seed: int, *, name: str = "permute") -> Permute:
@@ -41,7 +42,7 @@ class Permute(Bijector):
     @property
     def permutation(self) -> np.ndarray:
         """Where each element of x comes from; int [d]."""
-        return self._order
+        return self._order.numpy()
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._gather("z", z, self._order), tf.zeros([], z.dtype)
@@ -49,9 +50,9 @@ class Permute(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._gather("x", x, self._inverse_order), tf.zeros([], x.dtype)
 
-    def _gather(self, name: str, value: tf.Tensor, order: np.ndarray) -> tf.Tensor:
-        if value.shape[-1] != len(order):
-            raise ValueError(f"`{name}` must have {len(order)} elements on its last axis; got shape {value.shape}.")
+    def _gather(self, name: str, value: tf.Tensor, order: tf.Variable) -> tf.Tensor:
+        if value.shape[-1] != order.shape[0]:
+            raise ValueError(f"`{name}` must have {order.shape[0]} elements on its last axis; got shape {value.shape}.")
         return tf.gather(value, order, axis=-1)
 
     @property

@@ -41,7 +41,7 @@ class Sinh(Bijector):
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         inner = tf.where(self._mask, x, tf.zeros_like(x))
-        z = _asinh(inner)
+        z = asinh(inner)
         return tf.where(self._mask, z, x), -tf.reduce_sum(_log_cosh(z), axis=-1)
 
 
@@ -51,7 +51,7 @@ def _log_cosh(z: tf.Tensor) -> tf.Tensor:
     return size + tf.math.log1p(tf.exp(-2.0 * size)) - float(np.log(2.0))
 
 
-def _asinh(x: tf.Tensor) -> tf.Tensor:
+def asinh(x: tf.Tensor) -> tf.Tensor:
     """asinh(x), without the overflow of x²: beyond 1e8 it is log(2 |x|) to float64's precision."""
     far = tf.abs(x) > 1e8
     near = tf.asinh(tf.where(far, tf.ones_like(x), x))

@@ -23,7 +23,7 @@ class Network:
         `layer([value, condition])`.
       input_shape: shape of what the layer sees of an event.
       condition_shape: shape of a condition, or None.
-      num_outputs: what the layer must return on its last axis.
+      num_outputs: what the layer must return on its last axis; the others are the input's.
       dtype: of the values; raw numbers are cast to it.
 
     Raises:
@@ -51,10 +51,11 @@ class Network:
         with tf.init_scope():  # a layer made while a graph is traced must still own real variables
             condition = None if condition_shape is None else tf.zeros((1, *condition_shape), dtype)
             outputs = self._call(tf.zeros((1, *input_shape), dtype), condition)
-        if outputs.shape[-1] != num_outputs:
+        if outputs.shape[1:].as_list() != [*input_shape[:-1], num_outputs]:
             raise ValueError(
                 f"`conditioner` must return {num_outputs} numbers on its last axis, the raw numbers of all "
-                f"transformed elements; it returns shape {outputs.shape.as_list()} for one event."
+                f"transformed elements, and keep the others; it makes shape {outputs.shape.as_list()} of "
+                f"{[1, *input_shape]}."
             )
 
     def __call__(self, value: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:

@@ -12,7 +12,7 @@ from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import Chain, Elementwise
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds, vector_shape
 from tfp_nvp.transformers import Affine, Shift
 
 tfd = tfp.distributions
@@ -54,6 +54,7 @@ class NICE(Flow):
         dtype: Any = "float32",
         name: str = "nice",
     ):
+        seed = known_seed(seed)
         parameters = dict(locals())
         event_shape = vector_shape(event_shape)
         (d,) = event_shape

@@ -47,8 +47,13 @@ def vector_shape(event_shape: Any) -> tuple[int, ...]:
     return sizes
 
 
-def seeds(seed: int | None, count: int) -> list[int]:
-    """`count` independent seeds from one, or from the machine's entropy if it is None."""
+def known_seed(seed: int | None) -> int:
+    """`seed`, or one drawn from the machine's entropy: what is kept in `parameters` must make the same flow again."""
+    return int(np.random.default_rng().integers(2**31)) if seed is None else checks.integer("seed", seed, 0)
+
+
+def seeds(seed: int, count: int) -> list[int]:
+    """`count` independent seeds from one."""
     return [int(s) for s in np.random.default_rng(seed).integers(2**31 - 2**20, size=count)]
 
 

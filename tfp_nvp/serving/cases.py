@@ -22,12 +22,15 @@ def cases(model: Served, made: dict[str, Signature], x: Any = None, condition: A
       made: its signatures.
       x: rows of data, or None for samples of the model.
       condition: rows of the raw condition (a dict by input name if there are several), or
-        None for zeros.
+        None for the encoder's center, or zeros.
 
     Raises:
       ValueError: if rows do not fit the model.
     """
     specs = condition_specs(model)
+    center = getattr(model.encoder, "center", None)
+    if condition is None and center is not None:  # where `fit` standardizes: zeros may be far from any data
+        condition = np.tile(np.asarray(center), (_NUM_ROWS, 1))
     given = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
     if given is not None and set(given) != set(specs):
         raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(given)}.")

@@ -27,11 +27,14 @@ def floatx(dtype: str) -> Iterator[None]:
 def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
     """The inputs of `model.call`, the events x among them, and the sample weights, of one Keras batch."""
     x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+    weights = None if weights is None else tf.reshape(weights, [-1])  # [n, 1] would broadcast to [n, n]
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 
 
-def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> tuple[Any, Any]:
-    """Keras' `x` and `y`, after a check of the data; of a stream, the first batch (a generator comes back whole).
+def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> tuple[Any, Any, Any]:
+    """Keras' `x` and `y` after a check of the data, and the first (condition inputs, events), at most 20,000.
+
+    Of a stream, the first batch is checked; a generator comes back whole.
 
     Raises:
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
@@ -40,21 +43,23 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
         first = next(x, None)
         if first is None:
             raise ValueError(f"`{name}` is a generator that yields nothing.")
-        _check_batch(model, first, name)
-        return (batch for batch in itertools.chain([first], x)), y
+        rows = _check_batch(model, first, name)
+        return (batch for batch in itertools.chain([first], x)), y, rows
     if isinstance(x, tf.data.Dataset):
-        for first in x.take(1):
-            _check_batch(model, first, name)
+        first = next(iter(x.take(1)), None)
+        if first is None:
+            raise ValueError(f"`{name}` is a dataset that yields nothing.")
+        rows = _check_batch(model, first, name)
     elif isinstance(x, keras.utils.PyDataset):
-        _check_batch(model, x[0], name)
+        rows = _check_batch(model, x[0], name)
     else:
-        _check_batch(model, (x, y, sample_weight), name)
+        rows = _check_batch(model, (x, y, sample_weight), name)
         if sample_weight is not None and y is None:
             y = x  # Keras drops sample weights where there are no targets
-    return x, y
+    return x, y, rows
 
 
-def _check_batch(model: Any, batch: Any, name: str) -> None:
+def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
     if model.is_conditional and y is None:
         raise ValueError(
@@ -71,10 +76,16 @@ def _check_batch(model: Any, batch: Any, name: str) -> None:
     if not len(event):
         raise ValueError(f"`{name}` has no rows.")
     check_finite("Events", name, event)
-    for condition in tf.nest.flatten(x) if model.is_conditional else []:
-        check_finite("Condition inputs", name, np.asarray(condition))
     if weights is not None:
+        if np.size(weights) != len(event):
+            raise ValueError(f"`sample_weight` must be one number per row, [{len(event)}]; got {np.shape(weights)}.")
         check_finite("Sample weights", name, np.asarray(weights))
+    if not model.is_conditional:
+        return None, event[:20_000]
+    inputs = tf.nest.map_structure(np.asarray, x)
+    for condition in tf.nest.flatten(inputs):
+        check_finite("Condition inputs", name, condition)
+    return tf.nest.map_structure(lambda condition: condition[:20_000], inputs), event[:20_000]
 
 
 def check_finite(what: str, name: str, value: np.ndarray) -> None:

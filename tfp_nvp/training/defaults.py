@@ -27,9 +27,6 @@ class Plan:
     ema_momentum: float
     patience_steps: int
     steps_per_epoch: int
-    activation: str = "relu"
-    weight_decay: float = 0.0
-    decay: str = "cosine"
 
     def flow(self, event_shape: Any, condition_shape: Any, seed: int) -> Flow:
         """A new flow of this size."""
@@ -39,7 +36,6 @@ class Plan:
             hidden_units=self.hidden_units,
             num_blocks=self.num_blocks,
             dropout=self.dropout,
-            activation=self.activation,
             transformer=RationalQuadratic(num_bins=self.num_bins),
             condition_shape=condition_shape,
             seed=seed,
@@ -52,8 +48,8 @@ class Plan:
 
     @property
     def steps_per_execution(self) -> int:
-        """Training steps per call into the graph: enough to hide Keras' own cost per call."""
-        return min(self.steps_per_epoch, 16)
+        """Training steps per call into the graph, to hide Keras' cost per call: a divisor, for whole epochs."""
+        return max(k for k in range(1, 17) if self.steps_per_epoch % k == 0)
 
     @property
     def jit_compile(self) -> bool:
@@ -62,18 +58,12 @@ class Plan:
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Adam with clipped gradients, a schedule, and an average of the weights."""
-        rate: Any = self.learning_rate
-        if self.decay == "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(
-                0.0, self.max_steps, alpha=0.01, warmup_target=rate, warmup_steps=min(200, self.max_steps // 10 + 1)
-            )
-        return keras.optimizers.AdamW(
-            rate,
-            weight_decay=self.weight_decay,
-            global_clipnorm=5.0,
-            use_ema=self.ema_momentum > 0,
-            ema_momentum=self.ema_momentum or 0.99,
+        warmup = min(200, self.max_steps // 10 + 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, self.max_steps - warmup), alpha=0.01, warmup_target=self.learning_rate, warmup_steps=warmup
         )
+        averaging = {"use_ema": True, "ema_momentum": self.ema_momentum} if self.ema_momentum else {}
+        return keras.optimizers.Adam(rate, global_clipnorm=5.0, **averaging)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Validation on averaged weights, and the best of them at the end."""
@@ -84,12 +74,14 @@ class Plan:
 
     def override(self, rows: int, batch_size: int | None, epochs: int | None, learning_rate: float | None) -> Plan:
         """The plan for `rows` training rows, with what the caller has set."""
-        batch = min(rows, checks.integer("batch_size", batch_size, 1) if batch_size else self.batch_size)
+        batch = min(rows, self.batch_size if batch_size is None else checks.integer("batch_size", batch_size, 1))
         changes: dict[str, Any] = {"batch_size": batch}
         if learning_rate is not None:
             changes["learning_rate"] = checks.positive("learning_rate", learning_rate)
         if epochs is not None:
             pass_steps = max(1, rows // batch)
+            if pass_steps > 16:
+                pass_steps -= pass_steps % 16  # see steps_per_execution
             changes["max_steps"] = checks.integer("epochs", epochs, 1) * pass_steps
             changes["steps_per_epoch"] = pass_steps
         return dataclasses.replace(self, **changes)
@@ -114,7 +106,7 @@ def plan_for(rows: int, columns: int) -> Plan:
             learning_rate=1e-3,
             ema_momentum=0.99,
             patience_steps=600,
-            steps_per_epoch=25,
+            steps_per_epoch=32,
         )
     large = rows >= 100_000
     return Plan(
@@ -128,5 +120,5 @@ def plan_for(rows: int, columns: int) -> Plan:
         learning_rate=1e-3 if large else 2e-3,
         ema_momentum=0.99,
         patience_steps=4_000 if large else 1_500,
-        steps_per_epoch=500 if large else 100,
+        steps_per_epoch=512 if large else 96,
     )

@@ -18,7 +18,15 @@ from tfp_nvp.training.defaults import Plan, plan_for
 from tfp_nvp.training.flow_model import FlowModel
 from tfp_nvp.training.pipeline import shuffled_batches, with_noise
 from tfp_nvp.training.progress import Progress
-from tfp_nvp.training.table import MIN_ROWS, Standardize, as_table, initialize_standardization, inspect_columns
+from tfp_nvp.training.table import (
+    MIN_ROWS,
+    Columns,
+    Standardize,
+    as_table,
+    initialize_standardization,
+    inspect_columns,
+    refuse_unresolved,
+)
 
 tfd = tfp.distributions
 
@@ -63,10 +71,11 @@ def fit(
       seed: an int that makes split, initial weights and order of rows reproducible.
       verbose: 1 or "auto" for a progress bar, 2 for a line per epoch, 0 for silence.
       callbacks: more Keras callbacks.
-      plan: sizes and training schedule, in place of the chosen ones.
+      plan: sizes and training schedule, in place of the chosen ones (docs/fitting.md).
 
     Returns:
-      A fitted `FlowModel` with `log_prob`, `sample`, `history` and the rest.
+      A fitted `FlowModel` with `log_prob`, `sample`, `history` and the rest. Its schedule is spent: `compile`
+      before fitting on.
 
     Raises:
       TypeError, ValueError: for data that can't be fitted (NaN, constant columns, too few
@@ -81,29 +90,37 @@ def fit(
     x = as_table("x", x)
     condition = None if condition is None else as_table("condition", condition)
     _check_rows(x, condition)
-    columns = inspect_columns(x, support)
     seed = int(np.random.default_rng().integers(2**31)) if seed is None else checks.integer("seed", seed, 0)
     train, held_out = _split(len(x), validation_split, seed)
     plan = (plan or plan_for(len(train), x.shape[1])).override(len(train), batch_size, epochs, learning_rate)
-
-    model = _model(x[train], None if condition is None else condition[train], flow, columns, plan, seed)
+    inner = _flow(flow, x, condition, plan, seed)
+    columns = inspect_columns(x, support, inner.dtype)
+    if condition is not None:
+        refuse_unresolved("condition", condition, inner.dtype)
+    model = _model(inner, columns, x[train], None if condition is None else condition[train])
     model.compile(plan.optimizer(), jit_compile=plan.jit_compile, steps_per_execution=plan.steps_per_execution)
-    rows = x.astype(np.float32)
-    condition = None if condition is None else condition.astype(np.float32)
+
+    kind = inner.dtype.as_numpy_dtype
+    x, condition = x.astype(kind), None if condition is None else condition.astype(kind)
     batches = shuffled_batches(
-        rows[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
+        x[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
     )
-    noisy = with_noise(tf.constant(rows[held_out]), columns.step, tf.constant([seed, 0], tf.int64)).numpy()
-    model.fit(
-        batches,
-        epochs=plan.epochs,
-        steps_per_epoch=plan.steps_per_epoch,
-        validation_data=(noisy,) if condition is None else (condition[held_out], noisy),
-        validation_batch_size=min(len(held_out), 4096),
-        callbacks=[*plan.callbacks(), *_progress(verbose), *callbacks],
-        shuffle=False,
-        verbose=2 if verbose == 2 else 0,
-    )
+    noisy = with_noise(tf.constant(x[held_out]), columns.step, tf.constant([seed, 0], tf.int64)).numpy()
+    progress = [Progress()] if verbose in (1, "auto", True) else []
+    try:
+        model.fit(
+            batches,
+            epochs=plan.epochs,
+            steps_per_epoch=plan.steps_per_epoch,
+            validation_data=(noisy,) if condition is None else (condition[held_out], noisy),
+            validation_batch_size=min(len(held_out), 4096),
+            callbacks=[*plan.callbacks(), *progress, *callbacks],
+            shuffle=False,
+            verbose=2 if verbose == 2 else 0,
+        )
+    finally:
+        for bar in progress:
+            bar.on_train_end()
     return model
 
 
@@ -120,13 +137,15 @@ def _split(rows: int, fraction: float | None, seed: int) -> tuple[np.ndarray, np
         fraction = 0.2 if rows < 5_000 else 0.1
     elif not checks.fraction("validation_split", fraction) > 0.0:
         raise ValueError("`validation_split` must be above 0: the best weights are chosen on held-out rows.")
-    held_out = min(max(2, round(fraction * rows)), 50_000)
+    held_out = min(max(MIN_ROWS // 4, round(fraction * rows)), 50_000)
+    if rows - held_out < MIN_ROWS // 2:
+        raise ValueError(f"`validation_split` leaves {rows - held_out} of {rows} rows to train on; lower it.")
     order = np.random.default_rng(seed).permutation(rows)
     return order[held_out:], order[:held_out]
 
 
-def _model(x: np.ndarray, condition: np.ndarray | None, flow: Any, columns: Any, plan: Plan, seed: int) -> FlowModel:
-    """The recipe's flow behind the data's own units, initialized, with a standardized condition."""
+def _flow(flow: Any, x: np.ndarray, condition: np.ndarray | None, plan: Plan, seed: int) -> tfd.Distribution:
+    """The flow of the standardized data that was asked for."""
     shapes = {"event_shape": [x.shape[1]], "condition_shape": None if condition is None else [condition.shape[1]]}
     if flow is None:
         flow = plan.flow(**shapes, seed=seed)
@@ -135,18 +154,23 @@ def _model(x: np.ndarray, condition: np.ndarray | None, flow: Any, columns: Any,
             raise TypeError(f"`flow` must be a flow or a recipe such as tfp_nvp.RealNVP; got {flow!r}.")
         flow = flow(**shapes, seed=seed)
     _check_flow(flow, shapes)
+    return flow
+
+
+def _model(flow: tfd.Distribution, columns: Columns, x: np.ndarray, condition: np.ndarray | None) -> FlowModel:
+    """The flow behind the data's own units, initialized, with a standardized condition."""
     layers = columns.bijectors(flow.dtype)
-    if hasattr(flow, "bijector"):
-        fitted = Flow(flow.distribution, Chain([*layers, as_bijector(flow.bijector)]), name=flow.name)
-    else:
-        fitted = Flow(flow, Chain(layers), name=flow.name.rstrip("/"))
-    encoder = None if condition is None else Standardize.of(condition)
-    initialize_standardization(layers, columns, x)
-    if not fitted.is_initialized:
-        first = None if condition is None else condition[:INITIAL_ROWS].astype(np.float32)
-        fitted.initialize(x[:INITIAL_ROWS], first if encoder is None else encoder(first))
-        initialize_standardization(layers, columns, x)  # from all rows again
-    return FlowModel(fitted, encoder)
+    rows = tf.cast(initialize_standardization(layers, columns, x)[:INITIAL_ROWS], flow.dtype)
+    encoder = first = None
+    if condition is not None:
+        encoder = Standardize.of(condition, flow.dtype.name)
+        first = encoder(tf.constant(condition[:INITIAL_ROWS], flow.dtype))
+    if not hasattr(flow, "bijector"):
+        return FlowModel(Flow(flow, Chain(layers), name=flow.name.rstrip("/")), encoder)
+    inner = as_bijector(flow.bijector)
+    if not inner.is_initialized:
+        inner.initialize(rows, first if inner.condition_shape is not None else None)
+    return FlowModel(Flow(flow.distribution, Chain([*layers, inner]), name=flow.name.rstrip("/")), encoder)
 
 
 def _check_flow(flow: Any, shapes: dict[str, Any]) -> None:
@@ -158,7 +182,3 @@ def _check_flow(flow: Any, shapes: dict[str, Any]) -> None:
             f"`flow` must have event shape {shapes['event_shape']} and condition shape {wanted}, as the data have; "
             f"it has {flow.event_shape.as_list()} and {given}."
         )
-
-
-def _progress(verbose: int | str) -> list[keras.callbacks.Callback]:
-    return [Progress()] if verbose in (1, "auto", True) else []

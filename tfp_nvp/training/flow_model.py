@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -32,7 +34,8 @@ class FlowModel(keras.Model):
     `compile()` without a loss means this. `evaluate` reports `loss` and `nll`, the negative
     log-likelihood alone. `predict` gives log p of each row; for a conditional model
     `predict((condition_inputs, x))`. Data that are NaN or infinite are refused before the
-    first step. If a loss or gradient is not finite while training, the weights stay those
+    first step; of a stream, only its first batch is looked at, and a one-shot stream loses it to
+    that. If a loss or gradient is not finite while training, the weights stay those
     of the last finite step, training stops and a warning names the layer where it began.
 
     Args:
@@ -85,11 +88,16 @@ class FlowModel(keras.Model):
 
         A `loss` or metric of one's own is called with the events and their log-probs.
         """
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        with floatx(self.dtype):  # of the loss's own metric
+            super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self._symbolic_build()
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> keras.callbacks.History:
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> keras.callbacks.History:
         """As in Keras, after a check of the data. See the class for what `x` and `y` are.
+
+        Data-dependent layers that are not initialized are, from the first rows.
 
         Raises:
           ValueError: if there is nothing to train, the data are not finite or of a wrong shape.
@@ -99,25 +107,28 @@ class FlowModel(keras.Model):
                 "There is nothing to train: the distribution has no trainable variables that tf.Module can find. "
                 "Parameters must be tf.Variables, and networks built and held as attributes."
             )
-        x, y = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        x, y, first = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
+            kwargs.setdefault("shuffle", False)  # Keras would warn that it can't
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             x_val, y_val, weights = (*kwargs["validation_data"], None, None)[:3]
-            x_val, y_val = checked_data(self, x_val, y_val, "validation_data", weights)
+            x_val, y_val, _ = checked_data(self, x_val, y_val, "validation_data", weights)
             kwargs["validation_data"] = (x_val, y_val, weights)
         elif kwargs.get("validation_data") is not None:
-            kwargs["validation_data"], _ = checked_data(self, kwargs["validation_data"], None, "validation_data")
+            kwargs["validation_data"], _, _ = checked_data(self, kwargs["validation_data"], None, "validation_data")
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
             kwargs["callbacks"] = [StopOnNonFinite(self._guard), *tf.nest.flatten(kwargs.get("callbacks") or [])]
+        self._prepare(*first)
         self._guard.reset()
         with floatx(self.dtype):
-            return super().fit(x, y, **kwargs)
+            return super().fit(x, y, batch_size=batch_size, **kwargs)
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """As in Keras, after a check of the data. See the class for what `x` and `y` are."""
         if not kwargs.get("_use_cached_eval_dataset"):
-            x, y = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+            x, y, _ = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
         with floatx(self.dtype):
-            return super().evaluate(x, y, **kwargs)
+            return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
         """log p of each row, [n], in nats; see the class for conditional models."""
@@ -178,9 +189,18 @@ class FlowModel(keras.Model):
         return logs | {"nll": self.nll_metric.result()}
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Every weight exists since `__init__`; only the optimizer's are still to be made.
+        # Weights exist since `__init__`, but for an encoder's of unknown input shape; the optimizer's are made here.
+        if self.encoder is not None and not self.encoder.built:
+            return
         if self.optimizer is not None and not self.optimizer.built and self.trainable_variables:
             self.optimizer.build(self.trainable_variables)
+
+    def _prepare(self, condition: Any, x: np.ndarray) -> None:
+        """What needs a first look at data: an encoder not yet built, the optimizer, and data-dependent layers."""
+        condition = self._condition(condition) if self.is_conditional else None
+        self._symbolic_build()
+        if not getattr(self.distribution, "is_initialized", True) and len(x) > 1:
+            self.distribution.initialize(x, condition)
 
     # The distribution, with the encoder in front.
 
@@ -215,6 +235,8 @@ class FlowModel(keras.Model):
     def _condition(self, condition: Any, training: bool = False) -> Any:
         if self.encoder is None or condition is None:
             return condition
+        if isinstance(condition, (list, tuple)) and not any(hasattr(part, "shape") for part in condition):
+            condition = np.asarray(condition)  # a list of numbers is one input, a list of arrays several
         return self.encoder(tf.nest.map_structure(tf.convert_to_tensor, condition), training=training)
 
     def _condition_kwargs(self, condition: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.bijectors import ActNorm, Bijector, Sinh, Support
+from tfp_nvp.bijectors.sinh import asinh
 from tfp_nvp.training.data import check_finite
 
 #: Fewer rows than this are refused: a validation set of a fifth would be a handful.
@@ -49,10 +50,6 @@ class Columns:
     scale: np.ndarray  # robust standard deviation
     heavy: np.ndarray  # bool
 
-    def noise_free(self) -> bool:
-        """Whether no column needs dequantization."""
-        return not self.step.any()
-
     def bijectors(self, dtype: Any) -> list[Bijector]:
         """From standardized values to the data's own units, the one next to the data first.
 
@@ -70,15 +67,15 @@ class Columns:
         return layers
 
 
-def inspect_columns(x: np.ndarray, support: Any) -> Columns:
+def inspect_columns(x: np.ndarray, support: Any, dtype: Any = "float32") -> Columns:
     """Bounds, steps and tails of the columns of x [n, d].
 
     Raises:
-      ValueError: for a constant column, one too far off for float32, or values out of `support`.
+      ValueError: for a constant column, one too far off for `dtype`, or a `support` that x leaves or that is too wide.
     """
     low, high = _bounds(x, support)
     _refuse_constant(x)
-    _refuse_unresolved(x)
+    refuse_unresolved("x", x, dtype)
     step = np.array([_step(column) for column in x.T])
     if step.any():
         warnings.warn(
@@ -88,29 +85,44 @@ def inspect_columns(x: np.ndarray, support: Any) -> Columns:
             UserWarning,
             stacklevel=3,
         )
-    low, high = low - step / 2, high + step / 2  # the noise may not leave the bounds
-    quartiles = np.percentile(x, [25, 50, 75], axis=0)
-    robust = (quartiles[2] - quartiles[0]) / 1.349
-    scale = np.where(robust > 0, robust, x.std(axis=0))
+    _warn_of_atoms(x, step)
+    # The noise may not leave the bounds, nor the rounding of the noisy values.
+    room = np.where(step > 0, step / 2 + 4 * np.spacing(np.abs(x).max(axis=0).astype(np.float32)), 0.0)
+    low, high = low - room, high + room
+    center, scale = robust_moments(x)
     bounded = np.isfinite(low) & np.isfinite(high)
-    heavy = ~bounded & (np.abs(x - quartiles[1]).max(axis=0) > HEAVY * scale)
-    return Columns(low, high, step, quartiles[1], scale, heavy)
+    wide = np.flatnonzero(bounded & (1e-6 * np.where(bounded, high - low, 0.0) > 1e-2 * scale))
+    if wide.size:
+        raise ValueError(
+            f"`support` is too wide for column(s) {wide.tolist()}: their values can't be told apart within it. Give "
+            "only the bound that the data come near, and None for the other."
+        )
+    heavy = ~bounded & (np.abs(x - center).max(axis=0) > HEAVY * scale)
+    return Columns(low, high, step, center, scale, heavy)
 
 
-def initialize_standardization(layers: list[Bijector], columns: Columns, x: np.ndarray) -> None:
-    """Sets the fixed standardizations of `Columns.bijectors` from the training rows, in float64."""
-    value = tf.constant(x)
+def robust_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and robust standard deviation of each column; the plain deviation where half of a column is one value."""
+    low, median, high = np.percentile(values, [25, 50, 75], axis=0)
+    robust = (high - low) / 1.349
+    return median, np.where(robust > 0, robust, values.std(axis=0))
+
+
+def initialize_standardization(layers: list[Bijector], columns: Columns, x: np.ndarray) -> tf.Tensor:
+    """Sets the fixed standardizations of `Columns.bijectors` from the training rows; returns these standardized."""
+    value = tf.constant(x, tf.float64)
     for layer in layers:
         if layer.name == "center":
             center, scale = columns.center, columns.scale
             if any(isinstance(other, Support) for other in layers):
-                center, scale = np.median(value, axis=0), np.maximum(np.std(value, axis=0), 1e-12)
+                center, scale = robust_moments(value.numpy())
             layer.shift.assign(np.where(columns.heavy, center, 0.0))
             layer.log_scale.assign(np.log(np.where(columns.heavy, scale, 1.0)))
             layer.initialized.assign(1.0)
         else:
             layer.initialize(value)
         value = tf.cast(layer.inverse(tf.cast(value, layer.dtype)), tf.float64)
+    return value
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -126,18 +138,23 @@ class Standardize(keras.layers.Layer):
         self.built = True
 
     @classmethod
-    def of(cls, condition: np.ndarray) -> Standardize:
+    def of(cls, condition: np.ndarray, dtype: str) -> Standardize:
         """The layer for the training rows [n, k] of a condition. A constant column becomes zero."""
-        quartiles = np.percentile(condition, [25, 50, 75], axis=0)
-        robust = (quartiles[2] - quartiles[0]) / 1.349
-        heavy = (robust > 0) & (np.abs(condition - quartiles[1]).max(axis=0) > HEAVY * robust)
+        median, robust = robust_moments(condition)
+        heavy = (robust > 0) & (np.abs(condition - median).max(axis=0) > HEAVY * robust)
         deviation = condition.std(axis=0)
         scale = np.where(heavy, robust, np.where(deviation > 0, deviation, 1.0))
-        return cls(np.where(heavy, quartiles[1], condition.mean(axis=0)), scale, heavy)
+        return cls(np.where(heavy, median, condition.mean(axis=0)), scale, heavy, dtype=dtype)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         z = (inputs - tf.constant(self.center, inputs.dtype)) / tf.constant(self.scale, inputs.dtype)
-        return tf.where(tf.constant(self.heavy) > 0, tf.asinh(z), z)
+        return tf.where(tf.constant(self.heavy) > 0, asinh(z), z)
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"input_shape": (None, len(self.center))}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Nothing to build."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -182,25 +199,52 @@ def _refuse_constant(x: np.ndarray) -> None:
         raise ValueError(f"`x` has constant column(s), which have no density: {listed}. Drop them.")
 
 
-def _refuse_unresolved(x: np.ndarray) -> None:
-    spread, size = x.std(axis=0), np.abs(x).max(axis=0)
-    lost = np.flatnonzero((spread < 6e-6 * size) | (size > 1e37) | (spread < 1e-37))
+def refuse_unresolved(name: str, table: np.ndarray, dtype: Any) -> None:
+    """A `ValueError` if a column varies by less than `dtype` can tell apart, or is too large or small for it."""
+    kind = np.finfo(tf.as_dtype(dtype).as_numpy_dtype)
+    median, robust = robust_moments(table)
+    deviation = table.std(axis=0)
+    spread = np.minimum(robust, deviation)
+    lost = (spread < 50 * kind.eps * np.abs(median)) | (spread < 10 * kind.tiny)
+    lost = np.flatnonzero((lost & (deviation > 0)) | (np.abs(table).max(axis=0) > kind.max / 100))
     if lost.size:
         i = lost[0]
         raise ValueError(
-            f"`x` has column(s) that float32 can't resolve: {lost[:5].tolist()}; column {i} has values up to "
-            f"{size[i]:g} and a standard deviation of {spread[i]:g}. Subtract a constant from it or rescale it first."
+            f"`{name}` has column(s) that {kind.dtype} can't resolve: {lost[:5].tolist()}; column {i} lies around "
+            f"{median[i]:g} and varies by {spread[i]:g}. Subtract a constant from it or rescale it first."
         )
+
+
+def _sample_of(column: np.ndarray) -> np.ndarray:
+    """At most 200,000 values of a column, spread over all of it."""
+    return column[:: -(-len(column) // 200_000)]
 
 
 def _step(column: np.ndarray) -> float:
     """The distance of neighbours if a column's values lie on a grid that many rows share, else 0."""
-    values = np.unique(column[:200_000])
-    if len(values) > 0.5 * min(len(column), 200_000) or len(values) < 2:
+    column = _sample_of(column)
+    values = np.unique(column)
+    if len(values) > 0.5 * len(column) or len(values) < 2:
         return 0.0
     gaps = np.diff(values)
     step = gaps.min()
-    if step < 1e-6 * (values[-1] - values[0]):
+    rounding = 4 * np.finfo(np.float32).eps * np.abs(values).max()  # the values may have been float32
+    if step < 10 * rounding and (values != np.round(values)).any():
         return 0.0
     multiples = gaps / step
-    return float(step) if np.abs(multiples - np.round(multiples)).max() < 1e-3 else 0.0
+    tolerance = max(1e-3, min(0.1, rounding / step))
+    return float(step) if np.abs(multiples - np.round(multiples)).max() < tolerance else 0.0
+
+
+def _warn_of_atoms(x: np.ndarray, step: np.ndarray) -> None:
+    for i in np.flatnonzero(step == 0):
+        column = _sample_of(x[:, i])
+        values, counts = np.unique(column, return_counts=True)
+        share = counts.max() / len(column)
+        if share > 0.02 and counts.max() > 5:
+            warnings.warn(
+                f"Column {i} is {values[counts.argmax()]:g} in {share:.0%} of the rows. A density has no value at such "
+                "an atom: its log_prob there can grow without bound. Model these rows apart, or leave the column out.",
+                UserWarning,
+                stacklevel=4,
+            )
