@@ -62,7 +62,6 @@ def check_folder(folder: str, cases: dict[str, Case]) -> None:
     """
     import tensorflow as tf
 
-    _disable_xla(tf)
     loaded = tf.saved_model.load(folder)
     missing = set(cases) - set(loaded.signatures)
     if missing:
@@ -93,8 +92,10 @@ def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
         raise ValueError(f"{name}{list(at)} is {value[at]}; Python has {expected[at]}")
 
 
-def _disable_xla(tf: Any) -> None:
-    """As a server does by default: a function with `jit_compile=True` then fails here, and not there."""
+def _disable_xla() -> None:
+    """For this whole process, as a server does by default: what was traced with `jit_compile=True` then fails here."""
+    import tensorflow as tf
+
     library = Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"
     if library.exists():
         getattr(ctypes.CDLL(str(library)), "_ZN10tensorflow21DisableXlaCompilationEv", lambda: None)()
@@ -121,6 +122,7 @@ if __name__ == "__main__":
     try:
         with np.load(sys.argv[2]) as file:
             stored = _nested(file.items())
+        _disable_xla()
         check_folder(sys.argv[1], stored)
     except Exception as error:  # every failure becomes one line, which the parent passes on
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
