@@ -3,7 +3,7 @@
 The moons are two half circles blurred by Gaussian noise, so their density is known, and its
 entropy is a bound: no model's negative log-likelihood (NLL) can be below it.
 
-    python examples/01_two_moons.py        some minutes on two cores; the picture is in runs/two_moons
+    python examples/01_two_moons.py        about a minute on two cores; the picture is in runs/two_moons
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ def _warn_of_atoms(x: np.ndarray, step: np.ndarray) -> None:
         column = _sample_of(x[:, i])
         values, counts = np.unique(column, return_counts=True)
         share = counts.max() / len(column)
-        if share > 0.02 and counts.max() > 5:
+        if share > 0.1 and counts.max() > 10:
             warnings.warn(
                 f"Column {i} is {values[counts.argmax()]:g} in {share:.0%} of the rows. A density has no value at such "
                 "an atom: its log_prob there can grow without bound. Model these rows apart, or leave the column out.",
