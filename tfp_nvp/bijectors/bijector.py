@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import copy
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import shapes
+from tfp_nvp.bijectors.copying import copy_sharing_weights
+from tfp_nvp.bijectors.no_cache import NoCache
 
 tfb = tfp.bijectors
-
-
-class _NoCache:
-    """Stands where TFP keeps its cache, and remembers nothing.
-
-    TFP looks results up by tensor identity, whatever the weights have become since, and
-    answers `inverse(forward(z))` with `z` itself, whatever `inverse` computes.
-    """
-
-    def __init__(self, bijector: Any = None):
-        self._bijector = bijector
-
-    def __get__(self, bijector: Any, owner: type) -> _NoCache:
-        return _NoCache(bijector)
-
-    def forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        return self._bijector._forward(x, **kwargs)
-
-    def inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        return self._bijector._inverse(y, **kwargs)
-
-    def forward_attributes(self, x: tf.Tensor, **kwargs: Any) -> dict:
-        return {}
-
-    def inverse_attributes(self, y: tf.Tensor, **kwargs: Any) -> dict:
-        return {}
-
-
-class Step(NamedTuple):
-    """What one layer of a chain returned, for `watch_steps`."""
-
-    bijector: tfb.Bijector
-    value: tf.Tensor
-    log_det: tf.Tensor
-
-
-_watchers: contextvars.ContextVar[tuple[list[Step], ...]] = contextvars.ContextVar("watchers", default=())
-
-
-@contextlib.contextmanager
-def watch_steps() -> Iterator[list[Step]]:
-    """Collects, in order, what each layer of a chain returns while the context is open."""
-    steps: list[Step] = []
-    token = _watchers.set((*_watchers.get(), steps))
-    try:
-        yield steps
-    finally:
-        _watchers.reset(token)
 
 
 class Bijector(tfb.Bijector):
@@ -95,7 +45,7 @@ class Bijector(tfb.Bijector):
       name: name of its ops and layer.
     """
 
-    _cache = _NoCache()
+    _cache = NoCache()
 
     def __init__(
         self,
@@ -291,34 +241,3 @@ def check_condition(
             f"got shape {condition.shape.as_list()}."
         )
     return condition
-
-
-def copy_sharing_weights(module: Any, overrides: dict[str, Any]) -> Any:
-    """A copy of a bijector or distribution with other arguments and the same weights, or a `ValueError`."""
-    unknown = set(overrides) - set(module.parameters) - {"name"}
-    if unknown:
-        raise ValueError(f"{type(module).__name__} has no argument {sorted(unknown)}.")
-    changes = {key: value for key, value in overrides.items() if value is not module.parameters.get(key)}
-    if not changes:
-        return copy.copy(module)
-    duplicate = type(module)(**{**module.parameters, **changes})
-    if (
-        {id(v) for v in duplicate.variables}
-        - {id(v) for change in changes.values() for v in _variables(change)}
-        - {id(v) for v in module.variables}
-    ):
-        raise ValueError(
-            f"A copy of {type(module).__name__} with other {sorted(changes)} can't share its weights. "
-            "Make a new one, or copy without these arguments."
-        )
-    return duplicate
-
-
-def _variables(value: Any) -> tuple:
-    return tuple(getattr(value, "variables", ()))
-
-
-def report_step(bijector: tfb.Bijector, value: tf.Tensor, log_det: tf.Tensor) -> None:
-    """Tells every open `watch_steps` what a layer returned."""
-    for steps in _watchers.get():
-        steps.append(Step(bijector, value, log_det))

@@ -8,7 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors.bijector import Bijector, report_step
+from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.bijectors.steps import report_step
 from tfp_nvp.bijectors.stock import as_bijector
 
 tfb = tfp.bijectors

@@ -10,8 +10,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import shapes
-from tfp_nvp.bijectors.bijector import check_condition, copy_sharing_weights, report_step
+from tfp_nvp.bijectors.bijector import check_condition
 from tfp_nvp.bijectors.conditioned import Conditioned
+from tfp_nvp.bijectors.copying import copy_sharing_weights
+from tfp_nvp.bijectors.steps import report_step
 from tfp_nvp.bijectors.stock import as_bijector
 
 tfb, tfd = tfp.bijectors, tfp.distributions

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors.bijector import watch_steps
+from tfp_nvp.bijectors.steps import watch_steps
 from tfp_nvp.training import serialization
 from tfp_nvp.training.data import checked_data, event_and_condition, floatx
 from tfp_nvp.training.layers import layers_of
