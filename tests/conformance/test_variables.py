@@ -17,4 +17,5 @@ def test_a_finite_gradient_reaches_every_trainable_variable(case: Case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_results_are_those_of_the_current_weights(case: Case):
     status = check(case, "no_stale_results")["no_stale_results"].status
-    assert status == ("passed" if built(case).variables else "skipped")
+    weights = [v for v in built(case).variables if v.dtype.is_floating]
+    assert status == ("passed" if weights else "skipped")
