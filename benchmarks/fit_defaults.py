@@ -40,13 +40,15 @@ VARIANTS: dict[str, dict] = {
     "dropout 0.2": {"dropout": 0.2},
     "dropout 0.3": {"dropout": 0.3},
     "2 layers": {"num_layers": 2},
-    "6 layers": {"num_layers": 6},
+    "4 layers": {"num_layers": 4},
     "wider": {"hidden_units": 128},
     "deeper networks": {"num_blocks": 2},
     "4 bins": {"num_bins": 4},
+    "8 bins": {"num_bins": 8},
     "16 bins": {"num_bins": 16},
-    "half the rate": {"learning_rate": 5e-4},
-    "twice the rate": {"learning_rate": 2e-3},
+    "rate 5e-4": {"learning_rate": 5e-4},
+    "rate 1e-3": {"learning_rate": 1e-3},
+    "4 layers, rate 1e-3, 8 bins": {"num_layers": 4, "learning_rate": 1e-3, "num_bins": 8},
     "no averaging": {"ema_momentum": 0.0},
 }
 
