@@ -103,7 +103,7 @@ def test_hamiltonian_monte_carlo_runs_through_a_flow(coupling):
     @tf.function(autograph=False)
     def run() -> tf.Tensor:
         return tfp.mcmc.sample_chain(
-            150, tf.zeros([20, 2]), kernel=kernel, num_burnin_steps=50, trace_fn=None, seed=tf.constant([1, 2])
+            500, tf.zeros([40, 2]), kernel=kernel, num_burnin_steps=100, trace_fn=None, seed=tf.constant([1, 2])
         )
 
     states = run().numpy().reshape(-1, 2)
