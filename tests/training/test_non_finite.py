@@ -68,3 +68,15 @@ def test_a_gradient_that_is_not_finite_is_not_applied(x):
     with pytest.warns(RuntimeWarning, match="the gradient of"):
         model.fit(x, epochs=1, verbose=0)
     assert float(flow.bijector.weight) == 0.0
+
+
+def test_an_encoder_is_named_where_it_is_the_first(make_flow, x):
+    class Dividing(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs / (inputs - inputs)
+
+    model = nvp.FlowModel(make_flow(condition_shape=[1]), encoder=Dividing(name="dividing"))
+    model.distribution.initialize(x, x[:, :1])
+    model.compile()
+    with pytest.warns(RuntimeWarning, match="`dividing`"):
+        model.fit(x[:, :1], x, epochs=1, verbose=0)

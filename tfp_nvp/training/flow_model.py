@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors.steps import watch_steps
+from tfp_nvp.bijectors.steps import report_step, watch_steps
 from tfp_nvp.training import serialization
 from tfp_nvp.training.data import checked_data, event_and_condition, floatx
 from tfp_nvp.training.layers import layers_of
@@ -146,6 +146,8 @@ class FlowModel(keras.Model):
             return self.distribution.log_prob(tf.cast(inputs, self.distribution.dtype))
         condition, x = inputs
         condition = self._condition(condition, training=bool(training))
+        if self.encoder is not None:
+            report_step(self.encoder, condition, condition)
         return self.distribution.log_prob(tf.cast(x, self.distribution.dtype), condition=condition)
 
     def compute_loss(
