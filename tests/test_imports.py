@@ -12,7 +12,8 @@ ROOT = Path(tfp_nvp.__file__).parent
 #: From the lowest: each may import what stands before its line, and itself.
 ORDER = [
     {"checks", "shapes"},
-    {"masks", "transformers", "conditioners"},
+    {"masks"},
+    {"transformers", "conditioners"},
     {"bijectors"},
     {"distributions"},
     {"flows"},

@@ -33,11 +33,13 @@ if TYPE_CHECKING or not _is_command_line():
         transformers,
     )
     from tfp_nvp.distributions import Flow
-    from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
+    from tfp_nvp.flows import IAF, MAF, NICE, NeuralSplineFlow, RealNVP
     from tfp_nvp.serving import export  # type: ignore[no-redef]  # also a module of that name
     from tfp_nvp.training import FlowModel, fit  # type: ignore[no-redef]
 
 __all__ = [
+    "IAF",
+    "MAF",
     "NICE",
     "Flow",
     "FlowModel",

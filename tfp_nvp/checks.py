@@ -52,6 +52,14 @@ def shape(name: str, value: Any, min_rank: int = 0) -> tuple[int, ...]:
     return sizes
 
 
+def vector_shape(name: str, value: Any) -> tuple[int]:
+    """`value` as (d,), or an error that says what it must be."""
+    sizes = shape(name, value, min_rank=1)
+    if len(sizes) != 1:
+        raise ValueError(f"`{name}` must be [d], the shape of a vector; got {list(sizes)}.")
+    return sizes
+
+
 def hidden_units(name: str, value: Any) -> tuple[int, ...]:
     """`value` (a sequence of ints) as a tuple of at least one layer width."""
     sizes = shape(name, value)
@@ -65,3 +73,13 @@ def instance(name: str, value: Any, kind: type, example: str) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"`{name}` must be a {kind.__name__}, for example `{example}`; got {value!r}.")
     return value
+
+
+def permutation(name: str, value: Any) -> tuple[int, ...]:
+    """`value` (a sequence of ints) as a tuple that holds each of 0, …, len − 1 once."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise TypeError(f"`{name}` must be a permutation such as [1, 0, 2]; got {value!r}.")
+    order = tuple(integer(f"{name}[{i}]", element, 0) for i, element in enumerate(value))
+    if not order or sorted(order) != list(range(len(order))):
+        raise ValueError(f"`{name}` must hold each of 0 to {len(order) - 1} once; got {list(order)}.")
+    return order

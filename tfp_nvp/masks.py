@@ -59,3 +59,33 @@ def channel(height: int, width: int, channels: int, *, flip: bool = False) -> np
 def random_permutation(size: int, seed: int) -> np.ndarray:
     """A permutation of range(size), drawn from `seed`; int64 of shape [size]."""
     return np.random.default_rng(seed).permutation(checks.integer("size", size, 1))
+
+
+def hidden_degrees(units: int, size: int, *, lowest: int = 1) -> np.ndarray:
+    """Degrees of a masked network's hidden units, evenly spread over lowest, …, size − 1; int64 of shape [units].
+
+    A unit of degree j sees the first j elements of an event of `size`, and is seen by those after
+    them; one of degree 0 sees a condition only. In ascending order, and the same in every network.
+
+    Germain et al. (2015), "MADE", arXiv:1502.03509, section 4.
+
+    >>> hidden_degrees(5, 4).tolist()
+    [1, 1, 2, 2, 3]
+    """
+    units, size = checks.integer("units", units, 1), checks.integer("size", size, 1)
+    count = size - lowest
+    if count < 1:  # a single element without a condition: nothing may be seen
+        return np.zeros(units, np.int64)
+    return lowest + np.arange(units) * count // units
+
+
+def autoregressive(in_degrees: np.ndarray, out_degrees: np.ndarray, *, strict: bool = False) -> np.ndarray:
+    """Which inputs an output may see: those of no higher degree, or of lower degree if `strict`; shape [in, out].
+
+    Germain et al. (2015), "MADE", arXiv:1502.03509, equations 12 and 13.
+
+    >>> autoregressive(np.array([1, 2]), np.array([1, 2])).tolist()
+    [[True, True], [False, True]]
+    """
+    below = np.less if strict else np.less_equal
+    return below(np.asarray(in_degrees)[:, np.newaxis], np.asarray(out_degrees)[np.newaxis, :])

@@ -106,6 +106,45 @@ def coupling(
     return make
 
 
+def made(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    order = [2, 0, 1]
+    return conditioners.MADE(num_outputs, hidden_units=[8, 5], activation="tanh", order=order, seed=1, dtype=dtype)
+
+
+def residual_made(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.ResidualMADE(num_outputs, hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
+
+
+class Cumulative(keras.layers.Layer):
+    """A network of a user's own: raw numbers of the elements from sums of those before them."""
+
+    def __init__(self, num_outputs: int, dtype: Any = None, **kwargs: Any):
+        super().__init__(dtype=dtype, **kwargs)
+        self.num_parameters = num_outputs // 3
+        self.dense = keras.layers.Dense(self.num_parameters, dtype=self.dtype_policy)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"num_outputs": 3 * self.num_parameters}
+
+    def call(self, inputs: Any) -> Any:
+        before = keras.ops.cumsum(keras.ops.sin(inputs), axis=-1) - keras.ops.sin(inputs)
+        outputs = keras.ops.tanh(self.dense(before[..., None]))
+        return keras.ops.concatenate([outputs[..., i] for i in range(self.num_parameters)], axis=-1)
+
+
+def autoregressive(
+    transformer: Callable[[], transformers.Transformer],
+    network: Callable[[int, str], keras.layers.Layer] = made,
+    condition_shape: tuple[int, ...] | None = None,
+) -> Callable[[str], bijectors.Autoregressive]:
+    def make(dtype: str) -> bijectors.Autoregressive:
+        f = transformer()
+        layer = network(3 * f.num_parameters, dtype)
+        return bijectors.Autoregressive(f, layer, [3], condition_shape=condition_shape, dtype=dtype)
+
+    return make
+
+
 def elementwise(
     transformer: Callable[[], transformers.Transformer], event_shape: tuple[int, ...] = (3,)
 ) -> Callable[[str], bijectors.Elementwise]:
@@ -176,6 +215,16 @@ BIJECTORS = [
     Case("coupling_alternating", coupling(transformers.Affine, mlp, masks.alternating(4)), (4,)),
     Case("coupling_channel", coupling(transformers.Affine, convolution, masks.channel(3, 2, 2)), (3, 2, 2)),
     Case("coupling_checkerboard", coupling(transformers.Affine, convolution, masks.checkerboard(3, 2, 2)), (3, 2, 2)),
+    # Autoregressive, by transformer, conditioner and condition.
+    Case("autoregressive_shift", autoregressive(transformers.Shift), (3,)),
+    Case("autoregressive_affine", autoregressive(transformers.Affine), (3,)),
+    Case("autoregressive_rational_quadratic", autoregressive(spline), (3,), sample=wide),
+    Case("autoregressive_from_bijector", autoregressive(stock_spline), (3,), sample=wide),
+    Case("autoregressive_residual", autoregressive(spline, residual_made), (3,), sample=wide),
+    Case("autoregressive_conditional", autoregressive(transformers.Affine, made, (2,)), (3,), (2,)),
+    Case("autoregressive_residual_conditional", autoregressive(spline, residual_made, (2, 2)), (3,), (2, 2)),
+    Case("autoregressive_of_another_layer", autoregressive(transformers.Affine, Cumulative), (3,)),
+    Case("autoregressive_inverted", lambda dtype: bijectors.Invert(autoregressive(spline)(dtype)), (3,), sample=wide),
     # Other bijectors.
     Case("act_norm", lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
     Case("act_norm_image", lambda dtype: bijectors.ActNorm([2, 2, 3], dtype=dtype), (2, 2, 3)),
@@ -204,6 +253,14 @@ FLOWS = [
     Case("real_nvp", recipe(flows.RealNVP, hidden_units=[8]), (3,)),
     Case("real_nvp_conditional", recipe(flows.RealNVP, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
     Case("real_nvp_scalar", recipe(flows.RealNVP, event_shape=[1], hidden_units=[8]), (1,)),
+    Case("maf", recipe(flows.MAF, hidden_units=[8]), (3,)),
+    Case("maf_conditional", recipe(flows.MAF, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
+    Case(
+        "maf_spline_random", recipe(flows.MAF, hidden_units=8, num_blocks=1, transformer=spline(), order="random"), (3,)
+    ),
+    Case("maf_scalar", recipe(flows.MAF, event_shape=[1], hidden_units=[8]), (1,)),
+    Case("iaf", recipe(flows.IAF, hidden_units=[8]), (3,)),
+    Case("iaf_conditional", recipe(flows.IAF, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
     Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
     Case(
         "neural_spline_conditional",

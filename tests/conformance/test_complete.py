@@ -34,7 +34,7 @@ def test_every_public_flow_is_a_case_with_and_without_a_condition(kind: type, co
 
 
 @pytest.mark.parametrize("kind", public_classes(transformers))
-@pytest.mark.parametrize("structure", [bijectors.Elementwise, bijectors.Coupling])
+@pytest.mark.parametrize("structure", [bijectors.Elementwise, bijectors.Coupling, bijectors.Autoregressive])
 def test_every_public_transformer_is_in_a_case_of_each_structure(kind: type, structure: type):
     assert kind in {type(layer.transformer) for layer in layers(structure)}
 

@@ -1,6 +1,7 @@
 """Invertible layers. `forward` maps latent z to data x, `inverse` maps x to z."""
 
 from tfp_nvp.bijectors.act_norm import ActNorm
+from tfp_nvp.bijectors.autoregressive import Autoregressive
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.bijectors.chain import Chain
 from tfp_nvp.bijectors.conditioned import Conditioned
@@ -15,6 +16,7 @@ from tfp_nvp.bijectors.support import Support
 
 __all__ = [
     "ActNorm",
+    "Autoregressive",
     "Bijector",
     "Chain",
     "Conditioned",

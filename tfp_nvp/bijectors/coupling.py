@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors.applied import apply_transformer
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.conditioners.network import Network, variables_of
 from tfp_nvp.transformers import Transformer
@@ -101,13 +102,8 @@ class Coupling(Bijector):
         if condition is not None:  # it may have added to the batch shape
             batch = shapes.batch_shape(outputs, self._parts.event_ndims)
             kept, rest = (shapes.broadcast_batch(part, batch, self._parts.event_ndims) for part in (kept, rest))
-        # Turned around, the batch is the innermost axis: long and contiguous, where the last axis of
-        # an event can be too short to vectorize. Splines run twice as fast for it.
-        raw = tf.transpose(outputs)
-        p = self.transformer.num_parameters
-        raw = tf.reshape(raw, tf.concat([[p, raw.shape[0] // p], tf.shape(raw)[1:]], axis=0))
-        result, log_det = transform(tf.transpose(rest), raw)
-        return self._parts.merge(kept, tf.transpose(result)), self._parts.sum(tf.transpose(log_det))
+        result, log_det = apply_transformer(transform, rest, outputs, self.transformer.num_parameters)
+        return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 
 class _Split:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 # The recipes of `tfp_nvp.flows`, known here so that a wrong name is refused before TensorFlow starts. A test compares.
-FLOWS = ("NICE", "NeuralSplineFlow", "RealNVP")
+FLOWS = ("IAF", "MAF", "NICE", "NeuralSplineFlow", "RealNVP")
 _SAMPLE_BATCH = 50_000  # samples drawn at once: bounds memory
 _DRAWN = 10_000  # rows and samples in a picture
 

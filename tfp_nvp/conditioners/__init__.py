@@ -1,6 +1,8 @@
 """Networks that compute a transformer's raw numbers: Keras 3 layers."""
 
+from tfp_nvp.conditioners.made import MADE
 from tfp_nvp.conditioners.mlp import MLP
+from tfp_nvp.conditioners.residual_made import ResidualMADE
 from tfp_nvp.conditioners.residual_mlp import ResidualMLP
 
-__all__ = ["MLP", "ResidualMLP"]
+__all__ = ["MADE", "MLP", "ResidualMADE", "ResidualMLP"]

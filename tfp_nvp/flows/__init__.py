@@ -1,7 +1,9 @@
 """Recipes: flows of the literature, ready to fit."""
 
+from tfp_nvp.flows.iaf import IAF
+from tfp_nvp.flows.maf import MAF
 from tfp_nvp.flows.neural_spline import NeuralSplineFlow
 from tfp_nvp.flows.nice import NICE
 from tfp_nvp.flows.real_nvp import RealNVP
 
-__all__ = ["NICE", "NeuralSplineFlow", "RealNVP"]
+__all__ = ["IAF", "MAF", "NICE", "NeuralSplineFlow", "RealNVP"]

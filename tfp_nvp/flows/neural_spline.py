@@ -11,7 +11,7 @@ from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import ActNorm, Chain, InvertibleLinear
 from tfp_nvp.conditioners import ResidualMLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds
 from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfd = tfp.distributions
@@ -61,7 +61,7 @@ class NeuralSplineFlow(Flow):
     ):
         seed = known_seed(seed)
         parameters = dict(locals())
-        event_shape = vector_shape(event_shape)
+        event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         transformer = (
             RationalQuadratic()

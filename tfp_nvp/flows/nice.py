@@ -12,7 +12,7 @@ from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import Chain, Elementwise
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds
 from tfp_nvp.transformers import Affine, Shift
 
 tfd = tfp.distributions
@@ -56,7 +56,7 @@ class NICE(Flow):
     ):
         seed = known_seed(seed)
         parameters = dict(locals())
-        event_shape = vector_shape(event_shape)
+        event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         layers: list = [Elementwise(Affine(), event_shape, dtype=dtype, name="scale")]
         for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):

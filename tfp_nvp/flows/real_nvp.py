@@ -12,7 +12,7 @@ from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import ActNorm, Chain, Permute
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds, vector_shape
+from tfp_nvp.flows.recipe import base_of, coupling, known_seed, network_dtype, seeds
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
@@ -62,7 +62,7 @@ class RealNVP(Flow):
     ):
         seed = known_seed(seed)
         parameters = dict(locals())
-        event_shape = vector_shape(event_shape)
+        event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         transformer = (
             Affine()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Bijector, Coupling, Elementwise
+from tfp_nvp.bijectors import ActNorm, Autoregressive, Bijector, Coupling, Elementwise, Permute
+from tfp_nvp.conditioners import MADE, ResidualMADE
 from tfp_nvp.transformers import Transformer
 
 tfd = tfp.distributions
@@ -37,14 +39,6 @@ def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: 
     if base.dtype != tf.as_dtype(dtype):
         raise ValueError(f"`base` must be of dtype {tf.as_dtype(dtype).name}; it is {base.dtype.name}.")
     return base
-
-
-def vector_shape(event_shape: Any) -> tuple[int, ...]:
-    """`event_shape` as (d,), or an error that says what it must be."""
-    sizes = checks.shape("event_shape", event_shape, min_rank=1)
-    if len(sizes) != 1:
-        raise ValueError(f"`event_shape` must be [d], the shape of a vector; got {list(sizes)}.")
-    return sizes
 
 
 def known_seed(seed: int | None) -> int:
@@ -89,3 +83,64 @@ def coupling(
         mask = np.zeros(1, bool)
     conditioner = make_conditioner(transformer.num_parameters * int((~mask).sum()))
     return Coupling(transformer, conditioner, mask, condition_shape=condition_shape, dtype=dtype, name=name)
+
+
+#: How the order of the elements changes from one autoregressive layer to the next.
+ORDERS = ("reversed", "random")
+
+
+def autoregressive_layers(
+    transformer: Transformer,
+    event_shape: tuple[int, ...],
+    *,
+    num_layers: int,
+    hidden_units: int | Sequence[int],
+    num_blocks: int | None,
+    activation: Any,
+    order: str,
+    condition_shape: Any,
+    seed: int,
+    dtype: Any,
+    arrange: Callable[[Bijector], Bijector] = lambda layer: layer,
+) -> list[Bijector]:
+    """The layers of MAF and IAF, from data to base: each an ActNorm and an autoregressive layer.
+
+    Args:
+      arrange: what is made of each autoregressive layer.
+      others: as for `flows.MAF`.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
+    (d,) = event_shape
+    network = _masked_network(hidden_units, num_blocks)
+    layers: list[Bijector] = []
+    for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
+        if order == "random" and i > 0 and d > 1:
+            layers.append(Permute.random(d, s, name=f"permute_{i}"))
+        layers.append(ActNorm(event_shape, dtype=dtype, name=f"act_norm_{i}"))
+        name = f"autoregressive_{i}"
+        if d == 1 and condition_shape is None:  # there is nothing to look at
+            layers.append(Elementwise(transformer, event_shape, dtype=dtype, name=name))
+            continue
+        conditioner = network(
+            transformer.num_parameters * d,
+            activation=activation,
+            order=range(d)[::-1] if order == "reversed" and i % 2 else None,
+            seed=s,
+            dtype=network_dtype(dtype),
+        )
+        layer = Autoregressive(
+            transformer, conditioner, event_shape, condition_shape=condition_shape, dtype=dtype, name=name
+        )
+        layers.append(arrange(layer))
+    return layers
+
+
+def _masked_network(hidden_units: int | Sequence[int], num_blocks: int | None) -> Callable[..., keras.layers.Layer]:
+    """The maker of plain masked networks, or of residual ones, whose layers are of one width."""
+    widths = checks.hidden_units("hidden_units", hidden_units)
+    if num_blocks is None:
+        return partial(MADE, hidden_units=widths)
+    if len(set(widths)) > 1:
+        raise ValueError(f"`hidden_units` must be one width where there are residual blocks; got {list(widths)}.")
+    return partial(ResidualMADE, hidden_units=widths[0], num_blocks=num_blocks)

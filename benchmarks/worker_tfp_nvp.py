@@ -1,0 +1,89 @@
+"""This package as a worker of a side-by-side speed comparison of flow libraries.
+
+A driver starts it with `protocol` on the path, which defines the workloads and the lines that
+go to and fro: `python worker_tfp_nvp.py NAME`. A NAME that ends in "-eager" runs in a
+`tf.function` without XLA. docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from protocol import WORKLOADS, serve
+
+import tfp_nvp as nvp
+from tfp_nvp import transformers
+from tfp_nvp.bijectors import Chain, Coupling, Permute
+from tfp_nvp.conditioners import MLP
+from tfp_nvp.flows.recipe import standard_normal
+
+
+def flow_of(w: dict[str, Any]) -> nvp.Flow | None:
+    """The workload's flow, of the same networks as in the other libraries."""
+    if w["kind"] == "realnvp":
+        return nvp.RealNVP([w["dim"]], num_layers=w["layers"], hidden_units=w["hidden"], seed=0)
+    if w["kind"] in ("maf", "iaf"):
+        recipe = nvp.MAF if w["kind"] == "maf" else nvp.IAF
+        return recipe([w["dim"]], num_layers=w["layers"], hidden_units=w["hidden"], seed=0)
+    if w["kind"] == "nsf":
+        return spline_flow(w)
+    return None
+
+
+def spline_flow(w: dict[str, Any]) -> nvp.Flow:
+    """Spline couplings on multilayer perceptrons, as in the other libraries; `nvp.NeuralSplineFlow` is residual."""
+    d, spline = w["dim"], transformers.RationalQuadratic(num_bins=w["bins"])
+    layers = []
+    for i in range(w["layers"]):
+        conditioner = MLP(spline.num_parameters * (d - d // 2), hidden_units=w["hidden"], seed=i)
+        layers += [Coupling(spline, conditioner, nvp.masks.half(d)), Permute(range(d)[::-1])]
+    return nvp.Flow(standard_normal((d,), "float32"), Chain(layers))
+
+
+def build(name: str, workload: str) -> tuple[dict[str, Callable[[], Any]], int] | None:
+    """The operations of a workload, and its number of parameters."""
+    w = WORKLOADS[workload]
+    flow = flow_of(w)
+    if flow is None:
+        return None
+    x = tf.constant(np.random.default_rng(0).normal(size=[w["batch"], w["dim"]]), tf.float32)
+    flow.initialize(x)
+    compiled = not name.endswith("-eager")
+    log_prob = tf.function(flow.log_prob, jit_compile=compiled)
+    sample = tf.function(lambda: flow.sample(w["batch"], seed=(1, 2)), jit_compile=compiled)
+    step = train_step(flow, compiled)
+    size = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
+    return {
+        "log_prob": lambda: log_prob(x).numpy(),
+        "sample": lambda: sample().numpy(),
+        "step": lambda: step(x).numpy(),
+    }, size
+
+
+def train_step(flow: nvp.Flow, compiled: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """One Adam step on the mean negative log-likelihood, which it returns."""
+    model = nvp.FlowModel(flow)
+    model.compile(keras.optimizers.Adam(1e-3))
+    optimizer, variables = model.optimizer, model.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function(jit_compile=compiled)
+    def step(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(x))
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return loss
+
+    return step
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], build)

@@ -1,0 +1,189 @@
+"""Autoregressive: every element is shaped by those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors.applied import apply_transformer
+from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.conditioners import incremental
+from tfp_nvp.conditioners.masked_network import MaskedNetwork
+from tfp_nvp.conditioners.network import Network, variables_of
+from tfp_nvp.transformers import Transformer
+
+
+class Autoregressive(Bijector):
+    """A transformer on every element of a vector, its raw numbers from the elements before it.
+
+        raw = conditioner(x, condition),  raw_i a function of x_j for j before i, and the condition
+        x_i = f(z_i; raw_i)
+        log_det = Σ_i log |df/dz_i|
+
+    `inverse` evaluates the conditioner once. `forward` finds one element after the other: with
+    the masked networks of `conditioners`, each of their units is computed once, so that it costs about one evaluation
+    and d short steps; any other layer is evaluated d times. `Invert` swaps the two.
+
+    Gradients of `forward` are those of the implicit function theorem, in reverse mode and
+    once: they solve a triangular system with the transposed Jacobian of `inverse`, by at most d products with it.
+
+    Args:
+      transformer: f.
+      conditioner: `conditioners.MADE`, `conditioners.ResidualMADE`, or any Keras layer
+        [n, d] → [n, p · d] (all first numbers of the d elements, then all second ones) whose
+        Jacobian is strictly triangular in some order of the elements.
+      event_shape: [d].
+      condition_shape: shape of the condition, or None.
+      dtype: of values.
+
+    Raises:
+      TypeError, ValueError: if an argument is out of its range, or a conditioner's output
+        does not fit.
+
+    >>> from tfp_nvp import conditioners, transformers
+    >>> layer = Autoregressive(transformers.Affine(), conditioners.MADE(2 * 3), [3])
+    >>> layer.forward(tf.ones([5, 3])).shape
+    TensorShape([5, 3])
+
+    References: Papamakarios, Pavlakou & Murray (2017), "Masked Autoregressive Flow for
+    Density Estimation", arXiv:1705.07057, equations 3 to 6; Kingma et al. (2016), "Improved
+    Variational Inference with Inverse Autoregressive Flow", arXiv:1606.04934.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        conditioner: keras.layers.Layer,
+        event_shape: Any,
+        *,
+        condition_shape: Any = None,
+        dtype: Any = "float32",
+        name: str = "autoregressive",
+    ):
+        parameters = dict(locals())
+        checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        event_shape = checks.vector_shape("event_shape", event_shape)
+        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
+        super().__init__(
+            event_shape=event_shape, condition_shape=condition_shape, dtype=dtype, parameters=parameters, name=name
+        )
+        self.transformer = self._no_dependency(transformer)
+        network = Network(
+            conditioner,
+            input_shape=event_shape,
+            condition_shape=condition_shape,
+            num_outputs=transformer.num_parameters * event_shape[0],
+            dtype=self.dtype,
+        )
+        self._network = self._no_dependency(network)
+        self.conditioner = self._no_dependency(conditioner)
+        self._weights = variables_of(conditioner)
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = shapes.batch_shape(z, 1)
+        if condition is not None:
+            batch = shapes.broadcast(batch, shapes.batch_shape(condition, self.condition_ndims))
+            z = shapes.broadcast_batch(z, batch, 1)
+            condition = shapes.broadcast_batch(condition, batch, self.condition_ndims)
+            condition = shapes.flatten_batch(condition, self.condition_ndims)
+        z = shapes.flatten_batch(z, 1)
+        x, log_det = self._solution(z) if condition is None else self._solution(z, condition)
+        return shapes.unflatten_batch(x, batch), shapes.unflatten_batch(log_det, batch)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = self._network(x, condition)
+        if condition is not None:  # it may have added to the batch shape
+            x = shapes.broadcast_batch(x, shapes.batch_shape(outputs, 1), 1)
+        z, log_det = self._transform(self.transformer.inverse, x, outputs)
+        return z, tf.reduce_sum(log_det, axis=-1)
+
+    def _transform(self, function: Callable, value: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return apply_transformer(function, value, outputs, self.transformer.num_parameters)
+
+    def _solution(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """x [n, d] of z [n, d], and log_det [n], with the gradient of an implicit function."""
+
+        @tf.custom_gradient
+        def solution(z: tf.Tensor, *conditions: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
+            x, log_det = self._solve(z, *conditions)
+
+            def gradient(dx: tf.Tensor, dlog_det: tf.Tensor, variables: Any = ()) -> Any:
+                return self._gradient(x, conditions, list(variables), dx, dlog_det)
+
+            return (x, log_det), gradient
+
+        return solution(z) if condition is None else solution(z, condition)
+
+    def _solve(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        layer = self.conditioner
+        if isinstance(layer, MaskedNetwork) and layer.compute_dtype == self.dtype.name:
+            return incremental.solve(layer, self.transformer.forward, z, condition)
+        return self._plain_solve(z, condition)
+
+    def _plain_solve(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """One element more is right after every evaluation of the whole conditioner: d of them."""
+        d = z.shape[-1]
+
+        def body(i: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return i + 1, *self._transform(self.transformer.forward, z, self._network(x, condition))
+
+        _, x, log_det = tf.while_loop(
+            lambda i, *_: i < d,
+            body,
+            (tf.constant(0), tf.zeros_like(z), tf.zeros_like(z)),
+            maximum_iterations=d,
+            parallel_iterations=1,
+        )
+        return x, tf.reduce_sum(log_det, axis=-1)
+
+    def _gradient(
+        self, x: tf.Tensor, conditions: tuple, variables: list, dx: tf.Tensor, dlog_det: tf.Tensor
+    ) -> tuple[tuple, list]:
+        """Gradients with respect to z and the condition, and to variables.
+
+        x(z, θ) is defined by g(x, θ) = z, g being `inverse`, so ∂x/∂z = J⁻¹ and ∂x/∂θ = −J⁻¹ ∂g/∂θ with
+        J = ∂g/∂x; and log_det = −l(x, θ), the log-det of g. With v = dx − (∂l/∂x)ᵀ dlog_det and Jᵀ u = v,
+        the gradients are u for z and −(∂g/∂θ)ᵀ u − (∂l/∂θ)ᵀ dlog_det for θ.
+
+        J = D + N, D diagonal and N strictly triangular: u ← D⁻¹ (v − Nᵀ u) is exact after d times, and
+        usually stops changing long before.
+        """
+        with tf.GradientTape(persistent=True) as tape:
+            seen = tf.identity(x)  # by the network; x itself is what each element's own map is applied to
+            tape.watch([x, seen, *conditions])
+            z, log_dets = self._transform(self.transformer.inverse, x, self._network(seen, *conditions))
+            log_det = tf.reduce_sum(log_dets, axis=-1)
+        diagonal = tape.gradient(z, x, tf.ones_like(z))
+        v = dx - tf.add_n(_gradients(tape, log_det, [x, seen], dlog_det))
+
+        def body(_: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            (seen_gradient,) = _gradients(tape, z, [seen], u)
+            new = (v - seen_gradient) / diagonal
+            rounding = 2.0 * np.finfo(u.dtype.as_numpy_dtype).eps
+            return tf.reduce_any(tf.abs(new - u) > rounding * tf.abs(u)), new
+
+        _, u = tf.while_loop(
+            lambda goes_on, _: goes_on,
+            body,
+            (tf.constant(True), v / diagonal),
+            maximum_iterations=x.shape[-1],
+            parallel_iterations=1,
+        )
+        sources = [*conditions, *variables]
+        of_parameters = tape.gradient(
+            [z, log_det],
+            sources,
+            output_gradients=[-u, -dlog_det],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return (u, *of_parameters[: len(conditions)]), of_parameters[len(conditions) :]
+
+
+def _gradients(tape: tf.GradientTape, target: tf.Tensor, sources: list, output_gradients: tf.Tensor) -> list:
+    """Gradients with respect to each source, zeros where there is none."""
+    return tape.gradient(target, sources, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -1,0 +1,147 @@
+"""The sequential direction of a masked network, every hidden unit computed when its inputs are known.
+
+Run whole once per element, a network costs d evaluations. But a unit of degree j depends on the
+first j elements only: once they are known, it is final. Here elements are taken in blocks of a
+few. What the units of a block get from earlier blocks is one matrix product per layer; within the
+block, its few units alone are evaluated once per element. All blocks together cost little more
+than one evaluation of the network, and the time of d small steps, one after the other.
+
+Values lie with the batch innermost, [units, n]: blocks are then slices of whole rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp.conditioners.masked_dense import MaskedDense
+from tfp_nvp.conditioners.masked_network import MaskedNetwork
+
+#: Elements per block. More make fewer and larger products with earlier units, and more work within the block.
+BLOCK = 4
+
+
+def solve(
+    network: MaskedNetwork, transform: Callable, value: tf.Tensor, condition: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The x for which x_i = transform(value_i, raw_i), where raw = network(x, condition).
+
+    Args:
+      network: built, its raw numbers of x_i a function of the elements before x_i.
+      transform: (value [b, n], raw [p, b, n]) → (result [b, n], log_det [b, n]), elementwise.
+      value: [n, d].
+      condition: [n, ...], or None.
+
+    Returns:
+      x [n, d], and the log_det [n] of all elements together.
+    """
+    d = value.shape[-1]
+    num_blocks = -(-d // BLOCK)
+    order = np.arange(d) if network.order is None else np.array(network.order)
+    places = np.argsort(order)
+    value = tf.pad(tf.gather(tf.transpose(value), order), [[0, num_blocks * BLOCK - d], [0, 0]])
+    n = tf.shape(value)[1]
+    contexts = network.contexts(condition)
+    layers = _block_layers(network, d, num_blocks, contexts)
+    exists = tf.constant(np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK, 1) < d)
+
+    def body(block: tf.Tensor, log_det: tf.Tensor, *known: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        steps = {layer.layer: layer.at(block, units) for layer, units in zip(layers, known, strict=True)}
+        v = tf.slice(value, [block * BLOCK, 0], [BLOCK, n])
+        x, log_dets = tf.zeros_like(v), tf.zeros_like(v)
+        for _ in range(min(BLOCK, d)):  # each time, one more element is final
+            outputs = network.evaluate(x, lambda layer, h: steps[layer](h))
+            raw = tf.reshape(outputs, tf.stack([outputs.shape[0] // BLOCK, BLOCK, n]))
+            x, log_dets = transform(v, raw)
+        new = [x, *(steps[layer.layer].inputs for layer in layers[1:])]
+        known = tuple(_put(units, block * len_of(h), h) for units, h in zip(known, new, strict=True))
+        log_dets = tf.where(exists[block], log_dets, tf.zeros_like(log_dets))
+        return block + 1, log_det + tf.reduce_sum(log_dets, axis=0), *known
+
+    def len_of(h: tf.Tensor) -> int:
+        return h.shape[0]
+
+    known = [tf.zeros(tf.stack([layer.num_inputs, n]), value.dtype) for layer in layers]
+    _, log_det, x, *_ = tf.while_loop(
+        lambda block, *_: block < num_blocks,
+        body,
+        (tf.constant(0), tf.zeros([n], value.dtype), *known),
+        maximum_iterations=num_blocks,
+        parallel_iterations=1,
+    )
+    return tf.transpose(tf.gather(x, places)), log_det
+
+
+class _BlockLayer:
+    """The weights of a masked layer by blocks of its units."""
+
+    def __init__(self, layer: MaskedDense, context: tf.Tensor | None, inputs: np.ndarray, outputs: np.ndarray):
+        """`inputs` and `outputs` [num_blocks, width]: the units of each block, the layer's size where there is none."""
+        self.layer = layer
+        self._width = inputs.shape[1]
+        self.num_inputs = inputs.size
+        num_blocks = len(outputs)
+        kernel = tf.pad(layer.masked_kernel(), [[0, 1], [0, 1]])
+        kernel = tf.gather(tf.transpose(tf.gather(kernel, inputs.reshape(-1))), outputs.reshape(-1))
+        self._kernel = tf.reshape(kernel, [num_blocks, -1, self.num_inputs])
+        self._bias = tf.gather(tf.pad(layer.bias, [[0, 1]]), outputs)[..., tf.newaxis]
+        self._context = context
+        if context is not None:
+            self._context = tf.gather(tf.pad(tf.transpose(context), [[0, 1], [0, 0]]), outputs)
+
+    def at(self, block: tf.Tensor, known: tf.Tensor) -> _Step:
+        """This layer in a block, given the inputs [num_inputs, n] that are known before it."""
+        kernel = self._kernel[block]
+        within = tf.slice(kernel, [0, block * self._width], [kernel.shape[0], self._width])
+        context = None if self._context is None else self._context[block]
+        return _Step(tf.matmul(kernel, known) + self._bias[block], within, context)
+
+
+class _Step:
+    """A masked layer within one block: a function of the block's inputs, which it remembers."""
+
+    def __init__(self, known: tf.Tensor, within: tf.Tensor, context: tf.Tensor | None):
+        self._known, self._within, self._context = known, within, context
+        self.inputs: Any = None
+
+    def __call__(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        self.inputs = inputs
+        return self._known + tf.matmul(self._within, inputs), self._context
+
+
+def _block_layers(
+    network: MaskedNetwork, d: int, num_blocks: int, contexts: dict[MaskedDense, tf.Tensor]
+) -> list[_BlockLayer]:
+    """Each layer by blocks. Elements of degree j (1, …, d) are in block (j − 1) // BLOCK, units in block j // BLOCK:
+    there, all elements that a unit depends on are known, or of the same block and before those that depend on it.
+    """
+    num_parameters = network.num_outputs // d
+    elements = np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK)
+    inputs = np.minimum(elements, d)
+    layers = []
+    for layer in network.hidden_layers:
+        units = _by_block(layer.out_degrees // BLOCK, num_blocks)
+        layers.append(_BlockLayer(layer, contexts.get(layer), inputs, units))
+        inputs = units
+    firsts = d * np.arange(num_parameters)[:, np.newaxis]
+    outputs = np.where(elements[:, np.newaxis] < d, elements[:, np.newaxis] + firsts, network.num_outputs)
+    outputs = outputs.reshape(num_blocks, -1)
+    return [*layers, _BlockLayer(network.output_layer, contexts.get(network.output_layer), inputs, outputs)]
+
+
+def _by_block(blocks: np.ndarray, num_blocks: int) -> np.ndarray:
+    """The numbers of the units of each block [num_blocks, width], filled up with the number of units."""
+    members = [np.flatnonzero(blocks == block) for block in range(num_blocks)]
+    units = np.full((num_blocks, max(1, max(map(len, members)))), len(blocks))
+    for row, numbers in zip(units, members, strict=True):
+        row[: len(numbers)] = numbers
+    return units
+
+
+def _put(units: tf.Tensor, start: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """`units` [m, n] with rows from `start` on replaced by `new`."""
+    rows = start + tf.range(new.shape[0])
+    return tf.tensor_scatter_nd_update(units, rows[:, tf.newaxis], new)

@@ -1,0 +1,143 @@
+"""Networks whose outputs for an element depend on the elements before it only."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+from tfp_nvp import checks, masks
+from tfp_nvp.conditioners.inputs import join, joined_size
+from tfp_nvp.conditioners.masked_dense import MaskedDense
+
+#: (layer, its inputs) → its outputs, and what the condition gives to its units: None where there is nothing.
+Apply: TypeAlias = Callable[[MaskedDense, Any], tuple[Any, Any]]
+
+
+class MaskedNetwork(keras.layers.Layer, abc.ABC):
+    """What masked networks share: degrees, order, and the condition, which every unit may see.
+
+    A subclass makes `hidden_layers` and `condition_layers` and says in `evaluate` how they
+    follow one another. That one definition serves a full pass and `incremental`, which
+    computes a unit as soon as the elements it depends on are known.
+
+    Args:
+      num_outputs: raw numbers per event, p times its size d.
+      activation: a Keras activation that works on each number alone.
+      order: a permutation of range(d), the elements from first to last: raw numbers of
+        element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.
+      kernel_regularizer: a Keras regularizer of the hidden layers' matrices.
+      seed: an int for reproducible initial weights.
+
+    Shapes: inputs [n, d] and condition [n, ...] → [n, num_outputs], all first numbers of
+    the d elements, then all second ones.
+    """
+
+    #: Masked layers; a layer's inputs are the units of the one before it.
+    hidden_layers: list[MaskedDense]
+    #: For each of `masked_layers` what maps the condition to its units, or None.
+    condition_layers: list[keras.layers.Dense | None]
+
+    def __init__(
+        self,
+        num_outputs: int,
+        *,
+        activation: Any,
+        order: Sequence[int] | None,
+        kernel_regularizer: Any,
+        seed: int | None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.activation = keras.activations.get(activation)
+        self.order = None if order is None else checks.permutation("order", order)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.seed = seed
+        self.output_layer = MaskedDense(num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
+
+    @abc.abstractmethod
+    def evaluate(self, inputs: Any, apply: Apply) -> Any:
+        """The outputs, by `apply` for the masked layers and by functions of each unit alone."""
+
+    @property
+    def masked_layers(self) -> list[MaskedDense]:
+        """All masked layers, from that of the elements to that of the outputs."""
+        return [*self.hidden_layers, self.output_layer]
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        d = joined_size(inputs_shape)
+        if self.num_outputs % d:
+            raise ValueError(
+                f"`num_outputs` must be a multiple of the event's size {d}, as every element gets as many; "
+                f"got {self.num_outputs}."
+            )
+        if self.order is not None and len(self.order) != d:
+            raise ValueError(f"`order` must name each of {d} elements once; got {list(self.order)}.")
+        # Only where there is a condition is there anything that a unit of degree 0 could see.
+        lowest = 1 if condition_shape is None else 0
+        elements = degrees = np.arange(1, d + 1)
+        for layer in self.hidden_layers:
+            below, degrees = degrees, masks.hidden_degrees(layer.units, d, lowest=lowest)
+            layer.connect(below, degrees)
+        self.output_layer.connect(degrees, np.tile(elements, self.num_outputs // d), strict=True)
+        if condition_shape is None:
+            self.condition_layers = []
+        for of_condition in self.condition_layers:
+            if of_condition is not None:
+                of_condition.build((None, joined_size(condition_shape)))
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any = None) -> Any:
+        contexts = self.contexts(condition)
+        outputs = self.evaluate(self._sort(join(inputs)), lambda layer, h: (layer(h), contexts.get(layer)))
+        return self._unsort(outputs)
+
+    def contexts(self, condition: Any) -> dict[MaskedDense, Any]:
+        """What the condition [n, ...] gives to the units of each layer, [n, units]."""
+        if condition is None:
+            return {}
+        pairs = zip(self.masked_layers, self.condition_layers, strict=True)
+        return {layer: of_condition(join(condition)) for layer, of_condition in pairs if of_condition is not None}
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_outputs": self.num_outputs,
+            "activation": keras.activations.serialize(self.activation),
+            "order": self.order,
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "seed": self.seed,
+        }
+
+    def _sort(self, inputs: Any) -> Any:
+        return inputs if self.order is None else keras.ops.take(inputs, np.array(self.order), axis=-1)
+
+    def _unsort(self, outputs: Any) -> Any:
+        if self.order is None:
+            return outputs
+        d = len(self.order)
+        places = d * np.arange(self.num_outputs // d)[:, np.newaxis] + np.argsort(self.order)
+        return keras.ops.take(outputs, places.reshape(-1), axis=-1)
+
+    def _masked(self, units: int, index: int, initializer: Any = None) -> MaskedDense:
+        """A hidden layer, the `index`-th to be seeded."""
+        return MaskedDense(
+            units,
+            kernel_initializer=initializer or self._glorot(index),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+        )
+
+    def _of_condition(self, units: int, index: int, **arguments: Any) -> keras.layers.Dense:
+        """A dense layer from the condition to a masked layer's units, the `index`-th to be seeded."""
+        arguments = {"kernel_initializer": self._glorot(index), "use_bias": False, **arguments}
+        return keras.layers.Dense(units, dtype=self.dtype_policy, **arguments)
+
+    def _glorot(self, index: int) -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(None if self.seed is None else self.seed + index)
