@@ -49,6 +49,9 @@ VARIANTS: dict[str, dict] = {
     "rate 5e-4": {"learning_rate": 5e-4},
     "rate 1e-3": {"learning_rate": 1e-3},
     "4 layers, rate 1e-3, 8 bins": {"num_layers": 4, "learning_rate": 1e-3, "num_bins": 8},
+    "no decay": {"weight_decay": 0.0},
+    "decay 0.1": {"weight_decay": 0.1},
+    "decay 0.3": {"weight_decay": 0.3},
     "no averaging": {"ema_momentum": 0.0},
 }
 

@@ -194,6 +194,11 @@ def learned_base(dtype: str) -> tfd.Distribution:
     return tfd.MultivariateNormalDiag(tf.Variable(np.zeros(3, dtype)), np.ones(3, dtype))
 
 
+def conditional_base(dtype: str) -> distributions.Flow:
+    base = distributions.ConditionalNormal([3], [2], hidden_units=[8], activation="tanh", seed=0, dtype=dtype)
+    return recipe(flows.MAF, hidden_units=[8], condition_shape=[2], base=base)(dtype)
+
+
 BIJECTORS = [
     # Transformers, each with weights of its own and in a coupling.
     Case("elementwise_shift", elementwise(transformers.Shift), (3,)),
@@ -248,6 +253,13 @@ BIJECTORS = [
 FLOWS = [
     Case("flow_batch_base", flow(batch_base), (2, 3)),
     Case("flow_learned_base", flow(learned_base), (3,)),
+    Case(
+        "conditional_normal",
+        lambda dtype: distributions.ConditionalNormal([3], [2], hidden_units=[8], activation="tanh", dtype=dtype),
+        (3,),
+        (2,),
+    ),
+    Case("flow_conditional_base", conditional_base, (3,), (2,)),
     Case("nice", recipe(flows.NICE, hidden_units=[8]), (3,)),
     Case("nice_conditional", recipe(flows.NICE, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
     Case("real_nvp", recipe(flows.RealNVP, hidden_units=[8]), (3,)),

@@ -211,6 +211,30 @@ def test_a_conditional_base_gets_the_condition_too(conditional, rng):
     assert outer.given(condition).sample(3, seed=1).shape == [3, 4, 2]
 
 
+def test_a_learned_conditional_base_is_trained_with_its_flow(rng):
+    base = nvp.distributions.ConditionalNormal([2], [1], hidden_units=[16], seed=0)
+    flow = nvp.MAF([2], num_layers=1, hidden_units=[8], condition_shape=[1], base=base, seed=0)
+    assert {id(v) for v in base.trainable_variables} <= {id(v) for v in flow.trainable_variables}
+    condition = rng.normal(size=(2000, 1)).astype(np.float32)
+    x = np.sign(condition) * 5.0 + rng.normal(size=(2000, 2)).astype(np.float32)
+    model = nvp.FlowModel(flow)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(condition, x, batch_size=100, epochs=10, verbose=0)
+    mean = flow.sample(500, condition=np.array([[-1.0], [1.0]]), seed=1).numpy().mean(axis=(0, 2))
+    np.testing.assert_allclose(mean, [-5.0, 5.0], atol=0.5)
+
+
+def test_moments_of_a_conditional_normal_are_those_of_its_samples(rng):
+    base = randomized(nvp.distributions.ConditionalNormal([2], [3], hidden_units=[8], seed=0), rng)
+    condition = rng.normal(size=(4, 3))
+    samples = base.sample(20_000, condition=condition, seed=1).numpy()
+    np.testing.assert_allclose(base.mean(condition=condition), samples.mean(axis=0), atol=0.1)
+    np.testing.assert_allclose(base.stddev(condition=condition), samples.std(axis=0), rtol=0.05)
+    np.testing.assert_allclose(base.variance(condition=condition), samples.var(axis=0), rtol=0.1)
+    cold = base.sample(2, condition=condition, seed=1, temperature=0.0)
+    np.testing.assert_allclose(cold[0], base.mean(condition=condition), rtol=1e-5)
+
+
 def test_temperature_shrinks_the_latents(flow):
     z = flow.encode(flow.sample(50, seed=1))[0]
     half = flow.encode(flow.sample(50, seed=1, temperature=0.5))[0]
@@ -332,3 +356,11 @@ def test_dropout_leaves_inference_deterministic_and_invertible(rng):
     back, back_log_det = flow.decode(tf.identity(z))
     np.testing.assert_allclose(back, x, atol=1e-5)
     np.testing.assert_allclose(back_log_det, -log_det, atol=1e-5)
+
+
+def test_a_module_finds_the_variables_of_a_flow_that_it_holds(flow):
+    module = tf.Module()
+    module.parts = {"flow": flow}
+    assert {id(v) for v in module.trainable_variables} == {id(v) for v in flow.trainable_variables}
+    outer = nvp.Flow(flow, bijectors.Reverse())
+    assert {id(v) for v in outer.variables} == {id(v) for v in flow.variables}

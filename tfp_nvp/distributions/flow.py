@@ -15,6 +15,7 @@ from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.copying import copy_sharing_weights
 from tfp_nvp.bijectors.steps import report_step
 from tfp_nvp.bijectors.stock import as_bijector
+from tfp_nvp.distributions.flow_spec import FlowSpec
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -148,6 +149,10 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         if bijector.condition_shape is not None:
             bijector = Conditioned(bijector, condition)
         return Flow(base, bijector, name=f"{self.name}_given")
+
+    @property
+    def _type_spec(self) -> FlowSpec:
+        return FlowSpec(self)
 
     def copy(self, **overrides: Any) -> Flow:
         """A copy that shares this flow's weights.

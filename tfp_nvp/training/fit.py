@@ -18,6 +18,7 @@ from tfp_nvp.training.defaults import Plan, plan_for
 from tfp_nvp.training.flow_model import FlowModel
 from tfp_nvp.training.pipeline import shuffled_batches, with_noise
 from tfp_nvp.training.progress import Progress
+from tfp_nvp.training.regression import regression_shift
 from tfp_nvp.training.table import (
     MIN_ROWS,
     Columns,
@@ -97,8 +98,12 @@ def fit(
     columns = inspect_columns(x, support, inner.dtype)
     if condition is not None:
         refuse_unresolved("condition", condition, inner.dtype)
-    model = _model(inner, columns, x[train], None if condition is None else condition[train])
-    model.compile(plan.optimizer(), jit_compile=plan.jit_compile, steps_per_execution=plan.steps_per_execution)
+    model = _model(inner, columns, x, condition, train, held_out)
+    model.compile(
+        plan.optimizer(model.trainable_variables),
+        jit_compile=plan.jit_compile,
+        steps_per_execution=plan.steps_per_execution,
+    )
 
     kind = inner.dtype.as_numpy_dtype
     x, condition = x.astype(kind), None if condition is None else condition.astype(kind)
@@ -106,15 +111,18 @@ def fit(
         x[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
     )
     noisy = with_noise(tf.constant(x[held_out]), columns.step, tf.constant([seed, 0], tf.int64)).numpy()
+    validation = (noisy,) if condition is None else (condition[held_out], noisy)
+    validation_batch = min(len(held_out), 4096)
+    initial = model.evaluate(*validation, batch_size=validation_batch, verbose=0, return_dict=True)["loss"]
     progress = [Progress()] if verbose in (1, "auto", True) else []
     try:
         model.fit(
             batches,
             epochs=plan.epochs,
             steps_per_epoch=plan.steps_per_epoch,
-            validation_data=(noisy,) if condition is None else (condition[held_out], noisy),
-            validation_batch_size=min(len(held_out), 4096),
-            callbacks=[*plan.callbacks(), *progress, *callbacks],
+            validation_data=validation,
+            validation_batch_size=validation_batch,
+            callbacks=[*plan.callbacks(initial), *progress, *callbacks],
             shuffle=False,
             verbose=2 if verbose == 2 else 0,
         )
@@ -157,14 +165,26 @@ def _flow(flow: Any, x: np.ndarray, condition: np.ndarray | None, plan: Plan, se
     return flow
 
 
-def _model(flow: tfd.Distribution, columns: Columns, x: np.ndarray, condition: np.ndarray | None) -> FlowModel:
+def _model(
+    flow: tfd.Distribution,
+    columns: Columns,
+    x: np.ndarray,
+    condition: np.ndarray | None,
+    train: np.ndarray,
+    held_out: np.ndarray,
+) -> FlowModel:
     """The flow behind the data's own units, initialized, with a standardized condition."""
     layers = columns.bijectors(flow.dtype)
-    rows = tf.cast(initialize_standardization(layers, columns, x)[:INITIAL_ROWS], flow.dtype)
+    rows = initialize_standardization(layers, columns, x[train])
     encoder = first = None
     if condition is not None:
-        encoder = Standardize.of(condition, flow.dtype.name)
-        first = encoder(tf.constant(condition[:INITIAL_ROWS], flow.dtype))
+        encoder = Standardize.of(condition[train], flow.dtype.name)
+        others = Chain(layers).inverse(tf.constant(x[held_out], flow.dtype))
+        features, other_features = (encoder(tf.constant(condition[part], flow.dtype)) for part in (train, held_out))
+        shift = regression_shift(rows.numpy(), features.numpy(), (others.numpy(), other_features.numpy()), flow.dtype)
+        layers.append(shift)
+        rows, first = shift.inverse(tf.cast(rows, flow.dtype), condition=features), features[:INITIAL_ROWS]
+    rows = tf.cast(rows[:INITIAL_ROWS], flow.dtype)
     if not hasattr(flow, "bijector"):
         return FlowModel(Flow(flow, Chain(layers), name=flow.name.rstrip("/")), encoder)
     inner = as_bijector(flow.bijector)

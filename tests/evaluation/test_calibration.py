@@ -1,0 +1,103 @@
+"""Ranks and coverage of models whose calibration is known."""
+
+import numpy as np
+import pytest
+import tensorflow_probability as tfp
+from scipy import stats
+
+import tfp_nvp as nvp
+from tfp_nvp.bijectors import Coupling
+from tfp_nvp.conditioners import MLP
+from tfp_nvp.evaluation import credibility, plot_calibration, ranks
+from tfp_nvp.transformers import Affine
+
+tfd = tfp.distributions
+M, S = 1000, 99
+
+
+def model(shift: float = 0.0, log_scale: float = 0.0) -> nvp.Flow:
+    """p(x | c) = N(c + shift, exp(2 log_scale)) of two elements."""
+    network = MLP(4, hidden_units=[4], activation="linear")
+    layer = Coupling(Affine(), network, np.zeros(2, bool), condition_shape=[2])
+    network.hidden_layers[0].kernel.assign(np.eye(2, 4))
+    network.output_layer.kernel.assign(np.eye(4))
+    network.output_layer.bias.assign([shift, shift, log_scale, log_scale])
+    return nvp.Flow(tfd.MultivariateNormalDiag([0.0, 0.0], [1.0, 1.0]), layer)
+
+
+@pytest.fixture
+def pairs(rng):
+    condition = rng.normal(size=(M, 2))
+    return condition + rng.normal(size=(M, 2)), condition
+
+
+def uniform(values: np.ndarray) -> float:
+    """p-value of a test against the uniform distribution on [0, 1]."""
+    return stats.kstest(values, "uniform").pvalue
+
+
+def test_a_true_model_is_calibrated(pairs):
+    found = ranks(model(), *pairs, num_samples=S)
+    assert found.shape == (M, 2)
+    assert found.min() >= 0
+    assert found.max() <= S
+    assert uniform((found[:, 0] + 0.5) / (S + 1)) > 0.01
+    assert uniform(credibility(model(), *pairs, num_samples=S)) > 0.01
+
+
+def test_one_that_is_too_wide_or_too_narrow_or_biased_is_not(pairs):
+    wide, narrow, biased = (
+        ranks(model(*a), *pairs, num_samples=S)[:, 0] for a in ((0.0, 0.7), (0.0, -0.7), (1.0, 0.0))
+    )
+    assert wide.std() < 0.8 * S / np.sqrt(12) < 1.2 * S / np.sqrt(12) < narrow.std() * 1.05
+    assert biased.mean() < 0.35 * S
+    assert np.mean(credibility(model(0.0, 0.7), *pairs, num_samples=S) < 0.5) > 0.7
+    assert np.mean(credibility(model(0.0, -0.7), *pairs, num_samples=S) < 0.5) < 0.3
+
+
+def test_parts_that_are_drawn_one_after_the_other_are_all_there(pairs, monkeypatch):
+    whole = ranks(model(), *pairs, num_samples=S)
+    monkeypatch.setattr("tfp_nvp.evaluation.calibration._EVENTS", 300 * S)
+    parts = ranks(model(), *pairs, num_samples=S)
+    assert parts.shape == whole.shape
+    assert np.abs(parts - whole).mean() < 0.1 * S
+
+
+def test_a_fitted_model_can_be_given(pairs):
+    x, condition = pairs
+    fitted = nvp.fit(x, condition, epochs=1, seed=0, verbose=0)
+    assert ranks(fitted, x[:20], condition[:20], num_samples=9, seed=1).shape == (20, 2)
+    assert credibility(fitted, x[:20], condition[:20], num_samples=9).shape == (20,)
+
+
+def test_every_row_needs_a_condition(pairs):
+    x, condition = pairs
+    with pytest.raises(ValueError, match="a condition for each row"):
+        ranks(model(), x, condition[:-1])
+
+
+def test_the_picture_shows_ranks_and_coverage(pairs, tmp_path):
+    found = ranks(model(), *pairs, num_samples=S), credibility(model(), *pairs, num_samples=S)
+    figure = plot_calibration(found[0], S, found[1], names=["a", "b"], path=tmp_path / "calibration.png")
+    assert (tmp_path / "calibration.png").stat().st_size > 10_000
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "rank of a among 99 samples",
+        "rank of b among 99 samples",
+        "mass of the region",
+    ]
+    coverage = figure.axes[2].get_lines()[1]
+    assert np.abs(coverage.get_ydata() - coverage.get_xdata()).max() < 0.06
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.zeros([5]), 9), r"`ranks` must have shape \[n, d\]"),
+        ((np.full([5, 1], 10), 9), "`ranks` must lie in 0 to 9"),
+        ((np.zeros([5, 1]), 9, np.zeros(4)), r"`credibility` must have shape \[5\]"),
+        ((np.zeros([5, 1]), 9, None, ["a", "b"]), r"`names` must name the 1 column\(s\)"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot_calibration(*arguments)

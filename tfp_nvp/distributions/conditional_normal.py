@@ -1,0 +1,84 @@
+"""A Gaussian whose mean and deviation depend on the condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks
+from tfp_nvp.bijectors import Coupling
+from tfp_nvp.conditioners import MLP
+from tfp_nvp.distributions.flow import Flow
+from tfp_nvp.transformers import Affine
+
+tfd = tfp.distributions
+
+
+class ConditionalNormal(Flow):
+    """N(t(c), exp(2 s(c))) of each element: a learned base of a conditional flow.
+
+        x = z · exp(s) + t,  (t, s) = network(condition),  z from N(0, I)
+
+    It starts as the standard normal, and is trained with the flow whose `base` it is.
+
+    Args:
+      event_shape: [d].
+      condition_shape: shape of the condition.
+      hidden_units: widths of the network's hidden layers.
+      activation: a Keras activation.
+      seed: an int for reproducible initial weights.
+      dtype: of weights and values.
+
+    Raises:
+      TypeError, ValueError: if an argument is out of its range.
+
+    >>> base = ConditionalNormal([2], [3], hidden_units=[8])
+    >>> base.sample(5, condition=tf.zeros([4, 3]), seed=1).shape
+    TensorShape([5, 4, 2])
+
+    References: Winkler, Worrall, Hoogeboom & Welling (2019), "Learning Likelihoods with
+    Conditional Normalizing Flows", arXiv:1912.00042, equation 5.
+    """
+
+    def __init__(
+        self,
+        event_shape: Any,
+        condition_shape: Any,
+        *,
+        hidden_units: Sequence[int] = (128,),
+        activation: Any = "relu",
+        seed: int | None = None,
+        dtype: Any = "float32",
+        name: str = "conditional_normal",
+    ):
+        parameters = dict(locals())
+        event_shape = checks.vector_shape("event_shape", event_shape)
+        dtype = tf.as_dtype(dtype)
+        zeros = tf.zeros(event_shape, dtype)
+        network = MLP(2 * event_shape[0], hidden_units=hidden_units, activation=activation, seed=seed, dtype=dtype.name)
+        scale_and_shift = Coupling(
+            Affine(), network, np.zeros(event_shape, bool), condition_shape=condition_shape, dtype=dtype
+        )
+        super().__init__(
+            tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1),
+            scale_and_shift,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _mean(self, condition: Any = None) -> tf.Tensor:
+        return self._quantile_of_each(0.0, condition)
+
+    def _stddev(self, condition: Any = None) -> tf.Tensor:
+        return self._quantile_of_each(1.0, condition) - self._quantile_of_each(0.0, condition)
+
+    def _variance(self, condition: Any = None) -> tf.Tensor:
+        return self._stddev(condition) ** 2
+
+    def _quantile_of_each(self, deviations: float, condition: Any) -> tf.Tensor:
+        """What so many standard deviations of z become, elementwise."""
+        return self.decode(tf.fill(self.event_shape, tf.cast(deviations, self.dtype)), condition)[0]

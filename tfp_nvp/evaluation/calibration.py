@@ -1,0 +1,81 @@
+"""Is a conditional density as sure as it should be? Ranks and expected coverage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import checks
+
+#: Events drawn at a time: bounds the memory of samples.
+_EVENTS = 200_000
+
+
+def ranks(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: int = 0) -> np.ndarray:
+    """Of each element of x, how many of the model's samples lie below it.
+
+    For pairs (x, condition) of which the model is the true p(x | condition), ranks are uniform on
+    0, …, num_samples. A peak in the middle: too wide; at both ends: too narrow; a slope: biased.
+
+    Args:
+      model: a `FlowModel` or a `Flow`, with a condition.
+      x: [m, d], for posteriors the parameters that were drawn.
+      condition: [m, ...], what was observed with each.
+      num_samples: samples for each row, at least 1.
+      seed: an int, for reproducible samples.
+
+    Returns:
+      int64 [m, d].
+
+    Raises:
+      ValueError: if there is not one condition for each x.
+
+    References: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), "Validating Bayesian
+    Inference Algorithms with Simulation-Based Calibration", arXiv:1804.06788, algorithm 1.
+    """
+    below = [(samples < rows).sum(axis=0) for rows, _, samples in _with_samples(model, x, condition, num_samples, seed)]
+    return np.concatenate(below)
+
+
+def credibility(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: int = 0) -> np.ndarray:
+    """The mass of the smallest region of highest density that holds each x, estimated with samples.
+
+    For pairs (x, condition) of which the model is the true p(x | condition), these levels are uniform
+    on [0, 1]: the region of mass 0.9 holds x in nine cases of ten, the expected coverage.
+
+    Args:
+      model, x, condition, num_samples, seed: as for `ranks`.
+
+    Returns:
+      float64 [m], the share of the model's samples of higher density than x.
+
+    Raises:
+      ValueError: if there is not one condition for each x.
+
+    References: Hermans, Delaunoy, Rozet, Wehenkel, Begy & Louppe (2022), "A Trust Crisis In
+    Simulation-Based Inference?", arXiv:2110.06581, section 2.
+    """
+    levels = []
+    for rows, conditions, samples in _with_samples(model, x, condition, num_samples, seed):
+        own = model.log_prob(rows, condition=conditions).numpy()
+        others = model.log_prob(samples, condition=conditions).numpy()
+        levels.append((others > own).mean(axis=0))
+    return np.concatenate(levels)
+
+
+def _with_samples(model: Any, x: Any, condition: Any, num_samples: int, seed: int) -> Any:
+    """Parts of x [b, d] and the condition [b, ...], each with samples [num_samples, b, d]."""
+    num_samples = checks.integer("num_samples", num_samples, 1)
+    dtype = tf.as_dtype(model.dtype).as_numpy_dtype
+    x, condition = np.asarray(x, dtype), np.asarray(condition, dtype)
+    if x.ndim != 2 or len(condition) != len(x) or not len(x):
+        raise ValueError(
+            f"`x` must be [m, d] with a condition for each row; got shapes {list(x.shape)} and {list(condition.shape)}."
+        )
+    size = max(1, _EVENTS // num_samples)
+    for i, start in enumerate(range(0, len(x), size)):
+        part = slice(start, start + size)
+        samples = model.sample(num_samples, condition=condition[part], seed=(seed, i))
+        yield x[part], condition[part], samples.numpy()

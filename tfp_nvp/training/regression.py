@@ -1,0 +1,78 @@
+"""The part of a conditional density that a linear regression explains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import bijectors, transformers
+
+#: Candidates for the ridge penalty, as multiples of the number of rows. The highest leaves next to nothing.
+PENALTIES = np.logspace(-7.0, 3.0, 21)
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class Regression(keras.layers.Layer):
+    """A conditioner that sees the condition only: W condition + b, fixed.
+
+    Shapes: inputs [n, 0] and condition [n, k] → [n, num_outputs].
+    """
+
+    def __init__(self, num_outputs: int, **kwargs: Any):
+        super().__init__(trainable=False, **{name: value for name, value in kwargs.items() if name != "trainable"})
+        self.num_outputs = num_outputs
+
+    def build(self, inputs_shape: Any, condition_shape: Any) -> None:
+        self.kernel = self.add_weight(
+            shape=(condition_shape[-1], self.num_outputs), initializer="zeros", trainable=False, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.num_outputs,), initializer="zeros", trainable=False, name="bias")
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any) -> Any:
+        return keras.ops.matmul(condition, self.kernel) + self.bias
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"num_outputs": self.num_outputs}
+
+
+def regression_shift(
+    x: np.ndarray, condition: np.ndarray, held_out: tuple[np.ndarray, np.ndarray], dtype: Any
+) -> bijectors.Coupling:
+    """The bijector x = z + W condition + b, by ridge regression, the penalty that of the least held-out error.
+
+    Args:
+      x, condition: training rows, [n, d] and [n, k].
+      held_out: other rows of both.
+      dtype: of the bijector.
+    """
+    regression = Regression(x.shape[1], dtype=tf.as_dtype(dtype).name)
+    mask = np.zeros(x.shape[1], bool)
+    shift = bijectors.Coupling(
+        transformers.Shift(), regression, mask, condition_shape=condition.shape[1:], dtype=dtype, name="regression"
+    )
+    kernel, bias = ridge(x, condition, *held_out)
+    regression.kernel.assign(kernel)
+    regression.bias.assign(bias)
+    return shift
+
+
+def ridge(x: np.ndarray, c: np.ndarray, other_x: np.ndarray, other_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W [k, d] and b [d] of x ≈ c W + b in float64, the penalty chosen on the other rows."""
+    x_mean, c_mean = x.mean(axis=0, dtype=np.float64), c.mean(axis=0, dtype=np.float64)
+    centered = c - c_mean
+    eigenvalues, vectors = np.linalg.eigh(centered.T @ centered)
+    products = vectors.T @ (centered.T @ (x - x_mean))
+    best, least = np.zeros((c.shape[1], x.shape[1])), np.inf
+    for penalty in len(x) * PENALTIES[::-1]:
+        kernel = vectors @ (products / (np.maximum(eigenvalues, 0.0) + penalty)[:, np.newaxis])
+        error = np.square(other_x - x_mean - (other_c - c_mean) @ kernel).mean()
+        if error < least:
+            best, least = kernel, error
+    return best, x_mean - c_mean @ best
