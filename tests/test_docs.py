@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -63,3 +64,14 @@ def test_the_bijector_of_contributing_is_one(rng):
     layer.log_scale.assign(0.5)
     names = ["inverse_of_forward", "forward_log_det", "inverse_log_det", "batch_shapes", "variables_tracked", "float64"]
     assert [check.status for check in check_bijector(layer, rng.normal(size=[6, 3]), only=names)] == ["passed"] * 6
+
+
+@pytest.mark.slow
+def test_python_of_the_page_on_inference_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "inference.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    namespace: dict = {"__name__": "inference"}
+    exec(compile(block, "docs/inference.md", "exec"), namespace)
+    assert namespace["samples"].shape == (1000, 2)
+    assert (np.abs(namespace["samples"]) <= 1.0).all()

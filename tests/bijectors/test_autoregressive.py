@@ -81,6 +81,25 @@ def test_a_gradient_is_right_where_the_solution_is_steep(rng):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-7)
 
 
+def test_gradients_reach_the_latents_where_nothing_is_trainable(rng):
+    class Fixed(keras.layers.Layer):
+        """A linear network of constants."""
+
+        def call(self, inputs):
+            shift = inputs @ tf.constant(np.triu(np.ones([3, 3]), 1))
+            return tf.concat([shift, 0.1 * shift], axis=-1)
+
+    fixed = Autoregressive(Affine(), Fixed(dtype="float64"), [3], dtype="float64")
+    z = tf.constant(rng.normal(size=(4, 3)))
+    found = []
+    for forward in (fixed.forward, lambda z: plain(fixed, z)[0]):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            loss = tf.reduce_sum(forward(z) ** 2)
+        found.append(tape.gradient(loss, z))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+
+
 def test_a_layer_that_has_no_masks_takes_the_plain_loop(rng):
     layer = Cumulative(6, "float64")
     bijector = randomized(Autoregressive(Affine(), layer, [3], dtype="float64"))

@@ -51,6 +51,38 @@ def test_inside_tfp():
     assert 1.0 < found["flow_sd"] < 5.0
 
 
+def test_class_conditional(tmp_path):
+    found = main_of("05_class_conditional")(steps=40, out=str(tmp_path))
+    assert found["nll"] < -50.0
+    assert found["accuracy"] > 0.5
+    assert (tmp_path / "digits.png").stat().st_size > 5_000
+
+
+def test_posterior_estimation(tmp_path):
+    found = main_of("06_posterior_estimation")(steps=105, out=str(tmp_path))
+    assert found["exact_nll"] < found["nll"] < 2.0
+    assert 0.6 < found["coverage_90"] <= 1.0
+    assert (tmp_path / "posterior.png").stat().st_size > 10_000
+    assert (tmp_path / "calibration.png").stat().st_size > 10_000
+
+
+def test_regression(tmp_path):
+    found = main_of("07_regression")(steps=30, out=str(tmp_path))
+    assert found["nll"] < found["linear_nll"] + 0.2
+    assert 0.3 < found["coverage_50"] < 0.7
+    assert 0.7 < found["coverage_90"] <= 1.0
+    assert (tmp_path / "intervals.png").stat().st_size > 10_000
+    assert (tmp_path / "calibration.png").stat().st_size > 5_000
+
+
 def test_every_example_is_tested_and_numbered():
-    tested = ["01_two_moons", "02_own_transformer", "03_tabular", "04_inside_tfp"]
+    tested = [
+        "01_two_moons",
+        "02_own_transformer",
+        "03_tabular",
+        "04_inside_tfp",
+        "05_class_conditional",
+        "06_posterior_estimation",
+        "07_regression",
+    ]
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == tested

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors import Coupling
-from tfp_nvp.flows import NICE, NeuralSplineFlow, RealNVP
+from tfp_nvp.bijectors import Autoregressive, Coupling
+from tfp_nvp.flows import IAF, MAF, NICE, NeuralSplineFlow, RealNVP
 
 tfd = tfp.distributions
 
@@ -15,9 +15,16 @@ SMALL = {
     NICE: {"hidden_units": [8]},
     RealNVP: {"hidden_units": [8]},
     NeuralSplineFlow: {"hidden_units": 8},
+    MAF: {"hidden_units": [8]},
+    IAF: {"hidden_units": [8]},
 }
 
 each_recipe = pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.__name__)
+
+
+def layers_of(flow) -> list:
+    """The layers that have a network."""
+    return [module for module in flow.submodules if isinstance(module, (Coupling, Autoregressive))]
 
 
 def small(recipe: type, d: int = 3, **arguments):
@@ -74,9 +81,8 @@ def test_every_element_is_transformed(recipe: type, rng):
 
 
 @each_recipe
-def test_the_number_of_layers_is_that_of_couplings(recipe: type):
-    couplings = [layer for layer in small(recipe, num_layers=5).bijector.bijectors if isinstance(layer, Coupling)]
-    assert len(couplings) == 5
+def test_the_number_of_layers_is_that_of_networks(recipe: type):
+    assert len(layers_of(small(recipe, num_layers=5))) == 5
 
 
 @each_recipe
@@ -123,8 +129,7 @@ def test_mixed_precision_is_of_conditioners_only(recipe: type, rng):
         flow = small(recipe)
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
-    couplings = [layer for layer in flow.bijector.bijectors if isinstance(layer, Coupling)]
-    assert {layer.conditioner.compute_dtype for layer in couplings} == {"bfloat16"}
+    assert {layer.conditioner.compute_dtype for layer in layers_of(flow)} == {"bfloat16"}
     assert {variable.dtype for variable in flow.trainable_variables} == {tf.float32}
     assert flow.log_prob(np.zeros([2, 3])).dtype == tf.float32
 

@@ -50,6 +50,11 @@ def encoded_from_two() -> FlowModel:
     return FlowModel(affine(condition_shape=[4]), encoder=keras.Model({"age": age, "word": word}, outputs))
 
 
+def learned_base() -> nvp.Flow:
+    base = nvp.distributions.ConditionalNormal([5], [3], hidden_units=[8], seed=0)
+    return shaken(nvp.MAF([5], num_layers=2, hidden_units=[8], condition_shape=[3], base=base, seed=0))
+
+
 def mixture_base() -> tfd.Distribution:
     parts = tfd.MultivariateNormalDiag([[-3.0] * 3, [3.0] * 3], [[1.0] * 3, [0.5] * 3])
     return tfd.MixtureSameFamily(tfd.Categorical(probs=[0.25, 0.75]), parts)
@@ -69,6 +74,9 @@ CASES: dict[str, Callable[[], Any]] = {
     "encoder_of_two": encoded_from_two,
     "uniform_base": lambda: affine(base=tfd.Sample(tfd.Uniform(-2.0, 3.0), [3])),
     "mixture_base": lambda: affine(base=mixture_base()),
+    "maf": lambda: shaken(nvp.MAF([5], num_layers=2, hidden_units=8, num_blocks=1, order="random", seed=0)),
+    "iaf": lambda: shaken(nvp.IAF([5], num_layers=2, hidden_units=[8], seed=0)),
+    "learned_base": learned_base,
     "stock": lambda: tfd.MultivariateNormalTriL([1.0, 2.0], [[1.0, 0.0], [0.5, 2.0]]),
     "stock_flow": stock_flow,
     "scalar": lambda: tfd.Gamma(tf.Variable(2.0), 3.0),
@@ -94,7 +102,7 @@ class Exported(NamedTuple):
         if self.name == "encoder_of_two":
             ages, words = rng.normal(size=[n, 1]).astype("float32"), np.resize(["cat", "dog", "cow"], [n])
             return {"condition_age": ages, "condition_word": words}
-        size = {"conditional": 3, "encoder": 5}.get(self.name)
+        size = {"conditional": 3, "learned_base": 3, "encoder": 5}.get(self.name)
         return None if size is None else rng.normal(size=[n, size]).astype("float32")
 
     def keyword(self, raw: Any) -> dict[str, Any]:
@@ -103,7 +111,7 @@ class Exported(NamedTuple):
             return {}
         if isinstance(raw, dict):
             raw = {key.removeprefix("condition_"): tf.constant(value) for key, value in raw.items()}
-        return {"condition": raw if self.name == "conditional" else self.model.encoder(raw)}
+        return {"condition": self.model.encoder(raw) if isinstance(self.model, FlowModel) else raw}
 
 
 @pytest.fixture(scope="session")

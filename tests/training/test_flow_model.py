@@ -160,6 +160,39 @@ def test_conditional_model_learns_through_its_encoder(rng):
     np.testing.assert_allclose(model.predict((c, y), verbose=0), model.log_prob(y, condition=c), rtol=1e-3, atol=1e-3)
 
 
+def test_images_are_conditions_through_a_convolutional_encoder(rng):
+    """Where a bright square is, from the image: the density of its place is sharp and right."""
+    place = rng.integers(0, 5, size=(512, 2))
+    images = 0.1 * rng.normal(size=(512, 8, 8, 1)).astype(np.float32)
+    for image, (row, column) in zip(images, place, strict=True):
+        image[row : row + 3, column : column + 3] += 1.0
+    y = (place + rng.uniform(-0.5, 0.5, size=place.shape)).astype(np.float32)
+    layers = [
+        keras.layers.Conv2D(8, 3, activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(16, activation="relu"),
+    ]
+    encoder = keras.Sequential([keras.Input([8, 8, 1]), *layers])
+    flow = nvp.MAF([2], num_layers=2, hidden_units=[32], condition_shape=[16], seed=0)
+    model = nvp.FlowModel(flow, encoder=encoder)
+    model.compile(keras.optimizers.Adam(5e-3))
+    model.fit(images[:448], y[:448], epochs=20, batch_size=64, verbose=0)
+    samples = model.sample(100, condition=images[448:], seed=0).numpy()
+    assert samples.shape == (100, 64, 2)
+    assert np.abs(np.median(samples, axis=0) - place[448:]).mean() < 0.5
+
+
+def test_class_labels_are_conditions_through_an_embedding(rng):
+    labels = rng.integers(0, 3, size=600)
+    x = (np.float32([[-4, 0], [0, 4], [4, 0]])[labels] + rng.normal(size=(600, 2))).astype(np.float32)
+    flow = nvp.MAF([2], num_layers=2, hidden_units=[16], condition_shape=[4], seed=0)
+    model = nvp.FlowModel(flow, encoder=keras.Sequential([keras.layers.Embedding(3, 4)]))
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(labels, x, epochs=15, batch_size=50, verbose=0)
+    means = model.sample(300, condition=np.arange(3), seed=0).numpy().mean(axis=0)
+    np.testing.assert_allclose(means, [[-4, 0], [0, 4], [4, 0]], atol=0.6)
+
+
 def test_dropout_is_on_in_the_training_pass_alone(x):
     flow = nvp.NeuralSplineFlow([2], num_layers=2, hidden_units=16, dropout=0.5, seed=0)
     for variable in flow.trainable_variables:

@@ -112,8 +112,9 @@ class Autoregressive(Bijector):
         def solution(z: tf.Tensor, *conditions: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
             x, log_det = self._solve(z, *conditions)
 
-            def gradient(dx: tf.Tensor, dlog_det: tf.Tensor, variables: Any = ()) -> Any:
-                return self._gradient(x, conditions, list(variables), dx, dlog_det)
+            def gradient(dx: tf.Tensor, dlog_det: tf.Tensor, variables: Any = None) -> Any:
+                of_inputs, of_variables = self._gradient(x, conditions, list(variables or ()), dx, dlog_det)
+                return of_inputs if variables is None else (of_inputs, of_variables)
 
             return (x, log_det), gradient
 

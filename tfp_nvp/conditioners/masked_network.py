@@ -116,14 +116,14 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
         }
 
     def _sort(self, inputs: Any) -> Any:
-        return inputs if self.order is None else keras.ops.take(inputs, np.array(self.order), axis=-1)
+        return inputs if self.order is None else _take(inputs, np.array(self.order))
 
     def _unsort(self, outputs: Any) -> Any:
         if self.order is None:
             return outputs
         d = len(self.order)
-        places = d * np.arange(self.num_outputs // d)[:, np.newaxis] + np.argsort(self.order)
-        return keras.ops.take(outputs, places.reshape(-1), axis=-1)
+        planes = keras.ops.reshape(outputs, (-1, self.num_outputs // d, d))
+        return keras.ops.reshape(_take(planes, np.argsort(self.order)), (-1, self.num_outputs))
 
     def _masked(self, units: int, index: int, initializer: Any = None) -> MaskedDense:
         """A hidden layer, the `index`-th to be seeded."""
@@ -141,3 +141,10 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
 
     def _glorot(self, index: int) -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(None if self.seed is None else self.seed + index)
+
+
+def _take(values: Any, order: np.ndarray) -> Any:
+    """`values[..., order]`; turning around is faster than picking."""
+    if (order == np.arange(len(order))[::-1]).all():
+        return keras.ops.flip(values, axis=-1)
+    return keras.ops.take(values, order, axis=-1)

@@ -59,7 +59,9 @@ def read_outputs(printed):
     return outputs
 
 
-@pytest.mark.parametrize("name", ["spline", "spline64", "encoder", "mixture_base", "stock_flow"])
+@pytest.mark.parametrize(
+    "name", ["spline", "spline64", "encoder", "mixture_base", "maf", "iaf", "learned_base", "stock_flow"]
+)
 def test_every_signature_twice(name, exported, loader, tmp_path):
     case = exported(name)
     parts = served(case.model)
