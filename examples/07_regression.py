@@ -45,7 +45,7 @@ def main(steps: int | None = None, out: str | None = None) -> dict[str, float]:
     y = progression[:, np.newaxis] + rng.uniform(-0.5, 0.5, size=(len(progression), 1))
     test, train = np.split(order, [len(order) // 3])
 
-    # 2. Fit p(y | x), the progression being positive. An epoch is a pass over four fifths of these patients: three steps.
+    # 2. Fit p(y | x), y being positive. An epoch is a pass over four fifths of these patients: three steps.
     epochs = None if steps is None else max(1, steps // 3)
     model = nvp.fit(y[train], features[train], support=(0, None), epochs=epochs, seed=0)
 

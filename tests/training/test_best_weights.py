@@ -19,7 +19,12 @@ class Losses(keras.callbacks.Callback):
 
 @pytest.mark.parametrize(
     ("losses", "initial", "kept"),
-    [([3.0, 2.0, 4.0], 5.0, 2.0), ([3.0, 2.0, 4.0], 1.0, 0.0), ([3.0, 2.0, 1.5], 5.0, 3.0)],
+    [
+        ([3.0, 2.0, 4.0], 5.0, 2.0),
+        ([3.0, 2.0, 4.0], 1.0, 0.0),
+        ([3.0, 2.0, 1.5], 5.0, 3.0),
+        ([3.0, 2.0, 4.0], float("nan"), 2.0),
+    ],
 )
 def test_the_weights_of_the_least_loss_are_kept_the_first_ones_included(losses, initial, kept):
     model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -21,4 +22,5 @@ class BestWeights(keras.callbacks.EarlyStopping):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
-        self.best, self.best_weights, self.best_epoch = self.initial, self.model.get_weights(), -1
+        if math.isfinite(self.initial):
+            self.best, self.best_weights, self.best_epoch = self.initial, self.model.get_weights(), -1

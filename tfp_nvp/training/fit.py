@@ -111,16 +111,16 @@ def fit(
         x[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
     )
     noisy = with_noise(tf.constant(x[held_out]), columns.step, tf.constant([seed, 0], tf.int64)).numpy()
-    validation = (noisy,) if condition is None else (condition[held_out], noisy)
+    inputs, targets = (noisy, None) if condition is None else (condition[held_out], noisy)
     validation_batch = min(len(held_out), 4096)
-    initial = model.evaluate(*validation, batch_size=validation_batch, verbose=0, return_dict=True)["loss"]
+    initial = model.evaluate(inputs, targets, batch_size=validation_batch, verbose=0, return_dict=True)["loss"]
     progress = [Progress()] if verbose in (1, "auto", True) else []
     try:
         model.fit(
             batches,
             epochs=plan.epochs,
             steps_per_epoch=plan.steps_per_epoch,
-            validation_data=validation,
+            validation_data=(inputs,) if targets is None else (inputs, targets),
             validation_batch_size=validation_batch,
             callbacks=[*plan.callbacks(initial), *progress, *callbacks],
             shuffle=False,
