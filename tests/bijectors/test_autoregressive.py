@@ -2,11 +2,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.conformance.cases import Cumulative, randomized
 from tfp_nvp.bijectors import Autoregressive
 from tfp_nvp.conditioners import MADE, MLP, ResidualMADE
-from tfp_nvp.transformers import Affine, RationalQuadratic, Shift
+from tfp_nvp.transformers import Affine, FromBijector, RationalQuadratic, Shift
+
+tfb = tfp.bijectors
 
 NETWORKS = {
     "made": lambda p, d: MADE(p * d, hidden_units=[16, 7], activation="tanh", seed=0, dtype="float64"),
@@ -121,6 +124,32 @@ def test_a_row_does_not_depend_on_its_neighbours(rng):
     x = bijector.forward(z).numpy()
     assert np.isnan(x[3]).any()
     np.testing.assert_allclose(np.delete(x, 3, axis=0), bijector.forward(np.delete(z, 3, axis=0)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("d", [3, 4, 5])
+def test_a_transformer_that_is_not_finite_at_zero_is_no_trouble(rng, d):
+    """The last block is filled up: what fills it may not spoil the rest."""
+    shifted_log = FromBijector(lambda raw: tfb.Chain([tfb.Shift(raw[0]), tfb.Log()]), num_parameters=1)
+    bijector = layer("made", shifted_log, d)
+    z = tf.constant(rng.uniform(0.5, 2.0, size=(4, d)))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        x, log_det = bijector.forward_and_log_det(z)
+    for value, right in zip((x, log_det), plain(bijector, z), strict=True):
+        np.testing.assert_allclose(value, right, rtol=1e-9)
+    assert np.isfinite(tape.gradient(x, z)).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 6), (0, 3, 6), (2, 0, 6)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_empty_batch_stays_empty(shape, compiled):
+    bijector = layer("made", condition_shape=[2])
+    forward = tf.function(bijector.forward_and_log_det, jit_compile=compiled)
+    x, log_det = forward(tf.zeros(shape, tf.float64), tf.zeros([2], tf.float64))
+    assert (x.shape, log_det.shape) == (shape, shape[:-1])
+    unknown = tf.function(layer("made").forward, input_signature=[tf.TensorSpec([None, None], tf.float64)])
+    assert unknown(tf.zeros([0, 6], tf.float64)).shape == (0, 6)
+    assert unknown(tf.zeros([2, 6], tf.float64)).shape == (2, 6)
 
 
 def test_a_condition_broadcasts(rng):

@@ -193,3 +193,21 @@ def test_a_masked_layer_keeps_its_own_initializer():
     layer = MaskedDense(2, kernel_initializer="ones", dtype="float64")
     layer.connect(np.array([1, 2]), np.array([1, 2]))
     np.testing.assert_array_equal(layer(np.ones([1, 2])), [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("activation", ["softmax", keras.layers.PReLU()], ids=["softmax", "layer"])
+def test_an_activation_must_be_of_each_number_alone(activation):
+    with pytest.raises(ValueError, match="`activation` must be a function of each number alone"):
+        MADE(4, activation=activation)
+
+
+@pytest.mark.parametrize("kind", [MADE, ResidualMADE])
+def test_a_condition_is_given_always_or_never(kind, rng):
+    x, condition = rng.normal(size=(3, 2)), rng.normal(size=(3, 1))
+    with_one, without = kind(4, dtype="float64"), kind(4, dtype="float64")
+    with_one(x, condition=condition)
+    without(x)
+    with pytest.raises(ValueError, match="built with a condition"):
+        with_one(x)
+    with pytest.raises(ValueError, match="built without a condition"):
+        without(x, condition=condition)

@@ -233,6 +233,33 @@ def test_moments_of_a_conditional_normal_are_those_of_its_samples(rng):
     np.testing.assert_allclose(base.variance(condition=condition), samples.var(axis=0), rtol=0.1)
     cold = base.sample(2, condition=condition, seed=1, temperature=0.0)
     np.testing.assert_allclose(cold[0], base.mean(condition=condition), rtol=1e-5)
+    exact = tfd.MultivariateNormalDiag(base.mean(condition=condition), base.stddev(condition=condition))
+    given = base.given(condition)
+    for name in ("mean", "mode", "stddev", "variance", "covariance", "entropy"):
+        right = getattr(exact, name)()
+        np.testing.assert_allclose(getattr(base, name)(condition=condition), right, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(getattr(given, name)(), right, rtol=1e-4, atol=1e-6)
+
+
+def test_a_conditional_base_can_be_cold_at_a_given_condition(rng):
+    base = randomized(nvp.distributions.ConditionalNormal([2], [1], hidden_units=[8], seed=0), rng)
+    flow = nvp.MAF([2], num_layers=1, hidden_units=[8], condition_shape=[1], base=base, seed=0)
+    condition = rng.normal(size=(4, 1))
+    right = flow.sample(3, condition=condition, seed=1, temperature=0.5)
+    np.testing.assert_allclose(flow.given(condition).sample(3, seed=1, temperature=0.5), right, rtol=1e-5)
+
+
+def test_base_and_bijector_take_the_same_condition():
+    base = nvp.distributions.ConditionalNormal([2], [1])
+    with pytest.raises(ValueError, match=r"the base's `condition_shape` is \[1\], the bijector's \[3\]"):
+        nvp.MAF([2], condition_shape=[3], base=base)
+    with pytest.raises(TypeError, match="`condition_shape` must be a list of sizes"):
+        nvp.distributions.ConditionalNormal([2], None)
+
+
+def test_a_flow_is_not_passed_to_a_graph(flow):
+    with pytest.raises(TypeError, match="Use it within the function instead of passing it"):
+        tf.function(lambda flow: flow.log_prob([0.0, 0.0]))(flow)
 
 
 def test_temperature_shrinks_the_latents(flow):

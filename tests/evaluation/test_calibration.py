@@ -1,5 +1,6 @@
 """Ranks and coverage of models whose calibration is known."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
@@ -70,10 +71,35 @@ def test_a_fitted_model_can_be_given(pairs):
     assert credibility(fitted, x[:20], condition[:20], num_samples=9).shape == (20,)
 
 
+def test_levels_are_uniform_for_few_samples_too(pairs):
+    assert uniform(credibility(model(), *pairs, num_samples=3)) > 0.01
+
+
+def test_nan_is_no_hit(pairs):
+    x, condition = (np.array(part) for part in pairs)
+    x[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"`x` is NaN in 1 row\(s\): \[3\]"):
+        ranks(model(), x, condition)
+    condition[5] = np.nan
+    with pytest.raises(ValueError, match=r"A sample for the condition is NaN in 1 row\(s\): \[5\]"):
+        credibility(model(), pairs[0], condition)
+
+
+def test_conditions_are_whatever_the_model_takes(pairs):
+    x, condition = pairs
+    parts = {"a": keras.Input([1], name="a"), "b": keras.Input([1], name="b")}
+    encoder = keras.Model(parts, keras.layers.Concatenate()([parts["a"], parts["b"]]))
+    fitted = nvp.FlowModel(model(), encoder=encoder)
+    found = ranks(fitted, x, {"a": condition[:, :1], "b": condition[:, 1:]}, num_samples=S)
+    np.testing.assert_array_equal(found, ranks(model(), x, condition, num_samples=S))
+
+
 def test_every_row_needs_a_condition(pairs):
     x, condition = pairs
     with pytest.raises(ValueError, match="a condition for each row"):
         ranks(model(), x, condition[:-1])
+    with pytest.raises(ValueError, match="a condition for each row"):
+        ranks(model(), x, None)
 
 
 def test_the_picture_shows_ranks_and_coverage(pairs, tmp_path):
@@ -95,6 +121,7 @@ def test_the_picture_shows_ranks_and_coverage(pairs, tmp_path):
         ((np.zeros([5]), 9), r"`ranks` must have shape \[n, d\]"),
         ((np.full([5, 1], 10), 9), "`ranks` must lie in 0 to 9"),
         ((np.zeros([5, 1]), 9, np.zeros(4)), r"`credibility` must have shape \[5\]"),
+        ((np.zeros([5, 1]), 9, np.full(5, 1.5)), r"`credibility` must lie in \[0, 1\]"),
         ((np.zeros([5, 1]), 9, None, ["a", "b"]), r"`names` must name the 1 column\(s\)"),
     ],
 )

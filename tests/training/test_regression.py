@@ -72,3 +72,12 @@ def test_it_is_part_of_the_saved_model(rng, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.log_prob(x, condition=c), model.log_prob(x, condition=c))
+
+
+def test_the_flow_gets_standardized_residuals(rng):
+    c = rng.normal(size=(500, 1))
+    x = c + 1e-3 * rng.normal(size=(500, 1))
+    base = nvp.distributions.ConditionalNormal([1], [1], hidden_units=[4], seed=0)
+    model = nvp.fit(x, c, flow=base, epochs=1, seed=0, verbose=0)
+    entropy = 0.5 * np.log(2 * np.pi * np.e * 1e-6)
+    assert -np.mean(model.log_prob(x, condition=c)) == pytest.approx(entropy, abs=0.1)

@@ -29,8 +29,10 @@ class Autoregressive(Bijector):
     the masked networks of `conditioners`, each of their units is computed once, so that it costs about one evaluation
     and d short steps; any other layer is evaluated d times. `Invert` swaps the two.
 
-    Gradients of `forward` are those of the implicit function theorem, in reverse mode and
-    once: they solve a triangular system with the transposed Jacobian of `inverse`, by at most d products with it.
+    Gradients of `forward` are those of the implicit function theorem, in reverse mode: they
+    solve a triangular system with the transposed Jacobian of `inverse`, by at most d products
+    with it. They are those of z, the condition and variables, not of other tensors that a
+    transformer may hold.
 
     Args:
       transformer: f.
@@ -91,7 +93,7 @@ class Autoregressive(Bijector):
             z = shapes.broadcast_batch(z, batch, 1)
             condition = shapes.broadcast_batch(condition, batch, self.condition_ndims)
             condition = shapes.flatten_batch(condition, self.condition_ndims)
-        z = shapes.flatten_batch(z, 1)
+        z = tf.ensure_shape(shapes.flatten_batch(z, 1), [None, *self._event_shape])
         x, log_det = self._solution(z) if condition is None else self._solution(z, condition)
         return shapes.unflatten_batch(x, batch), shapes.unflatten_batch(log_det, batch)
 

@@ -38,14 +38,15 @@ def solve(
     Returns:
       x [n, d], and the log_det [n] of all elements together.
     """
-    d = value.shape[-1]
+    d, rows = value.shape[-1], tf.shape(value)[0]
+    value = _at_least_one_row(value)
+    condition = None if condition is None else _at_least_one_row(condition)
     num_blocks = -(-d // BLOCK)
     order = np.arange(d) if network.order is None else np.array(network.order)
-    places = np.argsort(order)
-    value = tf.pad(tf.gather(tf.transpose(value), order), [[0, num_blocks * BLOCK - d], [0, 0]])
+    # The last block is filled up with copies of the last element, which nothing depends on.
+    value = tf.gather(tf.transpose(value), order[np.minimum(np.arange(num_blocks * BLOCK), d - 1)])
     n = tf.shape(value)[1]
-    contexts = network.contexts(condition)
-    layers = _block_layers(network, d, num_blocks, contexts)
+    layers = _block_layers(network, d, num_blocks, network.contexts(condition))
     exists = tf.constant(np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK, 1) < d)
 
     def body(block: tf.Tensor, log_det: tf.Tensor, *known: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -57,12 +58,9 @@ def solve(
             raw = tf.reshape(outputs, tf.stack([outputs.shape[0] // BLOCK, BLOCK, n]))
             x, log_dets = transform(v, raw)
         new = [x, *(steps[layer.layer].inputs for layer in layers[1:])]
-        known = tuple(_put(units, block * len_of(h), h) for units, h in zip(known, new, strict=True))
+        known = tuple(_put(units, block * h.shape[0], h) for units, h in zip(known, new, strict=True))
         log_dets = tf.where(exists[block], log_dets, tf.zeros_like(log_dets))
         return block + 1, log_det + tf.reduce_sum(log_dets, axis=0), *known
-
-    def len_of(h: tf.Tensor) -> int:
-        return h.shape[0]
 
     known = [tf.zeros(tf.stack([layer.num_inputs, n]), value.dtype) for layer in layers]
     _, log_det, x, *_ = tf.while_loop(
@@ -72,7 +70,7 @@ def solve(
         maximum_iterations=num_blocks,
         parallel_iterations=1,
     )
-    return tf.transpose(tf.gather(x, places)), log_det
+    return tf.transpose(tf.gather(x, np.argsort(order)))[:rows], log_det[:rows]
 
 
 class _BlockLayer:
@@ -127,8 +125,7 @@ def _block_layers(
         layers.append(_BlockLayer(layer, contexts.get(layer), inputs, units))
         inputs = units
     firsts = d * np.arange(num_parameters)[:, np.newaxis]
-    outputs = np.where(elements[:, np.newaxis] < d, elements[:, np.newaxis] + firsts, network.num_outputs)
-    outputs = outputs.reshape(num_blocks, -1)
+    outputs = (np.minimum(elements, d - 1)[:, np.newaxis] + firsts).reshape(num_blocks, -1)
     return [*layers, _BlockLayer(network.output_layer, contexts.get(network.output_layer), inputs, outputs)]
 
 
@@ -139,6 +136,14 @@ def _by_block(blocks: np.ndarray, num_blocks: int) -> np.ndarray:
     for row, numbers in zip(units, members, strict=True):
         row[: len(numbers)] = numbers
     return units
+
+
+def _at_least_one_row(values: tf.Tensor) -> tf.Tensor:
+    """`values` [n, ...], or one row of zeros if n is 0, as TensorFlow puts no rows into empty tensors."""
+    if values.shape[0]:
+        return values
+    missing = tf.maximum(1 - tf.shape(values)[0], 0)
+    return tf.pad(values, [[0, missing], *[[0, 0]] * (values.shape.rank - 1)])
 
 
 def _put(units: tf.Tensor, start: tf.Tensor, new: tf.Tensor) -> tf.Tensor:

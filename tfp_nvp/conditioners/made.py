@@ -24,8 +24,9 @@ class MADE(MaskedNetwork):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times its size d.
-      hidden_units: widths of the hidden layers, at least one. A layer narrower than d − 1 has no
-        unit for some of the elements.
+      hidden_units: widths of the hidden layers, at least one. In a layer narrower than d − 1
+        (d with a condition) some degrees have no unit: elements are then not told apart by all
+        that depend on them, and the last before the end may have no effect.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.

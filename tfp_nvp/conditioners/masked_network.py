@@ -53,7 +53,7 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
     ):
         super().__init__(**kwargs)
         self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
-        self.activation = keras.activations.get(activation)
+        self.activation = _elementwise("activation", keras.activations.get(activation))
         self.order = None if order is None else checks.permutation("order", order)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.seed = seed
@@ -98,6 +98,9 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
 
     def contexts(self, condition: Any) -> dict[MaskedDense, Any]:
         """What the condition [n, ...] gives to the units of each layer, [n, units]."""
+        if (condition is None) == bool(self.condition_layers):
+            had = "with" if self.condition_layers else "without"
+            raise ValueError(f"{self.name} was built {had} a condition; call it {had} one too.")
         if condition is None:
             return {}
         pairs = zip(self.masked_layers, self.condition_layers, strict=True)
@@ -141,6 +144,15 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
 
     def _glorot(self, index: int) -> keras.initializers.Initializer:
         return keras.initializers.GlorotUniform(None if self.seed is None else self.seed + index)
+
+
+def _elementwise(name: str, activation: Any) -> Any:
+    """`activation`, if it is a function of each number alone: blocks of units are evaluated turned around."""
+    values = np.random.default_rng(0).normal(size=(2, 3))
+    turned = None if isinstance(activation, keras.layers.Layer) else np.asarray(activation(values.T)).T
+    if turned is None or not np.allclose(np.asarray(activation(values)), turned):
+        raise ValueError(f"`{name}` must be a function of each number alone, such as 'relu'; got {activation!r}.")
+    return activation
 
 
 def _take(values: Any, order: np.ndarray) -> Any:

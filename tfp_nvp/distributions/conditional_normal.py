@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_nvp import checks
 from tfp_nvp.bijectors import Coupling
+from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions.flow import Flow
 from tfp_nvp.transformers import Affine
@@ -18,7 +19,33 @@ from tfp_nvp.transformers import Affine
 tfd = tfp.distributions
 
 
-class ConditionalNormal(Flow):
+class _ScaledNormal(Flow):
+    """x = z · exp(s) + t of a standard normal z, whose moments are known."""
+
+    def _mean(self, condition: Any = None) -> tf.Tensor:
+        return self._image(0.0, condition)[0]
+
+    def _mode(self, condition: Any = None) -> tf.Tensor:
+        return self._mean(condition)
+
+    def _stddev(self, condition: Any = None) -> tf.Tensor:
+        return self._image(1.0, condition)[0] - self._image(0.0, condition)[0]
+
+    def _variance(self, condition: Any = None) -> tf.Tensor:
+        return self._stddev(condition) ** 2
+
+    def _covariance(self, condition: Any = None) -> tf.Tensor:
+        return tf.linalg.diag(self._variance(condition))
+
+    def _entropy(self, condition: Any = None) -> tf.Tensor:
+        return self.distribution.entropy() + self._image(0.0, condition)[1]
+
+    def _image(self, z: float, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """x and log_det where every element is z."""
+        return self.decode(tf.fill([*self.batch_shape, *self.event_shape], tf.cast(z, self.dtype)), condition)
+
+
+class ConditionalNormal(_ScaledNormal):
     """N(t(c), exp(2 s(c))) of each element: a learned base of a conditional flow.
 
         x = z · exp(s) + t,  (t, s) = network(condition),  z from N(0, I)
@@ -57,6 +84,7 @@ class ConditionalNormal(Flow):
     ):
         parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
+        condition_shape = checks.shape("condition_shape", condition_shape)
         dtype = tf.as_dtype(dtype)
         zeros = tf.zeros(event_shape, dtype)
         network = MLP(2 * event_shape[0], hidden_units=hidden_units, activation=activation, seed=seed, dtype=dtype.name)
@@ -70,15 +98,7 @@ class ConditionalNormal(Flow):
             name=name,
         )
 
-    def _mean(self, condition: Any = None) -> tf.Tensor:
-        return self._quantile_of_each(0.0, condition)
-
-    def _stddev(self, condition: Any = None) -> tf.Tensor:
-        return self._quantile_of_each(1.0, condition) - self._quantile_of_each(0.0, condition)
-
-    def _variance(self, condition: Any = None) -> tf.Tensor:
-        return self._stddev(condition) ** 2
-
-    def _quantile_of_each(self, deviations: float, condition: Any) -> tf.Tensor:
-        """What so many standard deviations of z become, elementwise."""
-        return self.decode(tf.fill(self.event_shape, tf.cast(deviations, self.dtype)), condition)[0]
+    def given(self, condition: Any) -> Flow:
+        """This distribution at one condition, whose batch becomes part of the batch shape; its moments are known."""
+        condition = self._as_condition(condition)
+        return _ScaledNormal(self.distribution, Conditioned(self.bijector, condition), name=f"{self.name}_given")

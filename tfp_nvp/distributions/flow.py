@@ -67,6 +67,12 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
                 f"{bijector.name} maps such; its event shape is {distribution.event_shape.as_list()}. "
                 "Wrap it in tfd.Independent or tfd.Sample."
             )
+        shapes_of_condition = {getattr(part, "condition_shape", None) for part in (distribution, bijector)} - {None}
+        if len(shapes_of_condition) > 1:
+            raise ValueError(
+                f"Base and bijector must take the same condition; the base's `condition_shape` is "
+                f"{list(distribution.condition_shape)}, the bijector's {list(bijector.condition_shape)}."
+            )
         super().__init__(
             distribution,
             bijector,
@@ -153,6 +159,12 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
     @property
     def _type_spec(self) -> FlowSpec:
         return FlowSpec(self)
+
+    def __tf_tracing_type__(self, context: Any) -> Any:
+        raise TypeError(
+            f"{self.name} can't be an argument of a tf.function. Use it within the function instead of passing it: "
+            "its variables are found all the same."
+        )
 
     def copy(self, **overrides: Any) -> Flow:
         """A copy that shares this flow's weights.

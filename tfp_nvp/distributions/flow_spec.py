@@ -13,7 +13,7 @@ class FlowSpec(tf.TypeSpec):
 
     `isinstance(flow, tfd.TransformedDistribution)` makes `isinstance(flow, CompositeTensor)` true
     as well, so `tf.Module` looks for variables within a flow that is an attribute through its type
-    spec. Put together again, a flow is itself: its variables are shared, never copied.
+    spec. That is all it is for: a flow is used in a `tf.function`, never passed to one.
     """
 
     def __init__(self, distribution: tfp.distributions.Distribution):

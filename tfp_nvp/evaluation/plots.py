@@ -103,6 +103,8 @@ def plot_calibration(
         levels = np.asarray(credibility, dtype=float)
         if levels.shape != (m,):
             raise ValueError(f"`credibility` must have shape [{m}], as there are {m} ranks; got {list(levels.shape)}.")
+        if not ((levels >= 0) & (levels <= 1)).all():
+            raise ValueError("`credibility` must lie in [0, 1].")
         _draw_coverage(figure.add_subplot(rows, columns, panels), levels)
     return _saved(figure, path)
 

@@ -33,7 +33,7 @@ class IAF(Flow):
       activation: a Keras activation that works on each number alone.
       transformer: whose inverse maps each element; affine as in the paper.
       order: "reversed" turns the order of the elements around from layer to layer, as in the
-        paper; "random" draws a new order for every layer.
+        paper; "random" draws a new order for every layer but the first.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible orders and initial weights.

@@ -120,7 +120,7 @@ def autoregressive_layers(
         layers.append(ActNorm(event_shape, dtype=dtype, name=f"act_norm_{i}"))
         name = f"autoregressive_{i}"
         if d == 1 and condition_shape is None:  # there is nothing to look at
-            layers.append(Elementwise(transformer, event_shape, dtype=dtype, name=name))
+            layers.append(arrange(Elementwise(transformer, event_shape, dtype=dtype, name=name)))
             continue
         conditioner = network(
             transformer.num_parameters * d,

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Chain
+from tfp_nvp.bijectors import ActNorm, Chain
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
 from tfp_nvp.training.defaults import Plan, plan_for
@@ -55,15 +55,16 @@ def fit(
     Data and condition are standardized inside the model, so its likelihoods and samples are
     in the data's own units. Bounded columns (`support`) are mapped to the real line,
     heavy-tailed ones pass through asinh, and columns of values on a grid (integers) are
-    dequantized with a warning. Weights are an exponential average, taken where the
-    validation likelihood was best; training ends when it no longer improves.
+    dequantized with a warning. What is linear in the condition is taken off by a regression. Weights
+    are an exponential average, taken where the validation likelihood was best, be it before the
+    first step; training ends when it no longer improves.
 
     Args:
       x: table [n, d] of finite numbers, n at least 20.
       condition: table [n, k] that x depends on, or None.
       flow: None for the default, a neural spline flow sized to the data; or a recipe, called
         as `flow(event_shape=[d], condition_shape=[k] or None, seed=seed)`; or a flow. It models
-        the standardized data.
+        the standardized data; with a condition, the standardized residuals of a linear regression.
       support: (low, high), each a number, None or an array [d]; ±inf or None for no bound.
       validation_split: fraction of rows held out, in (0, 1); by default 0.2 below 5,000
         rows, else 0.1, and never more than 50,000 rows.
@@ -184,6 +185,10 @@ def _model(
         shift = regression_shift(rows.numpy(), features.numpy(), (others.numpy(), other_features.numpy()), flow.dtype)
         layers.append(shift)
         rows, first = shift.inverse(tf.cast(rows, flow.dtype), condition=features), features[:INITIAL_ROWS]
+        residuals = ActNorm(x.shape[1:], trainable=False, dtype=flow.dtype, name="residuals")
+        residuals.initialize(rows)
+        layers.append(residuals)
+        rows = residuals.inverse(rows)
     rows = tf.cast(rows[:INITIAL_ROWS], flow.dtype)
     if not hasattr(flow, "bijector"):
         return FlowModel(Flow(flow, Chain(layers), name=flow.name.rstrip("/")), encoder)
