@@ -5,7 +5,7 @@ Parameters are drawn from the prior, each is simulated once, and a conditional f
 the pairs: neural posterior estimation. It then answers for any measurement at once, without
 simulating again. Here the likelihood is known, so the exact posterior is drawn beside it.
 
-    python examples/06_posterior_estimation.py        about two minutes on two cores; pictures are in runs/posterior
+    python examples/06_posterior_estimation.py        about three minutes on two cores; pictures are in runs/posterior
 """
 
 from __future__ import annotations
@@ -100,11 +100,12 @@ def draw(posterior: nvp.FlowModel, theta: np.ndarray, x: np.ndarray, path: Path)
     """Samples of the flow over contours of the exact posterior, one panel for each measurement."""
     figure = Figure(figsize=(4 * len(x), 3.6), layout="constrained")
     for i, axes in enumerate(figure.subplots(1, len(x), squeeze=False)[0]):
-        grid, log_prob = exact_grid(x[i])
+        grid, log_prob = exact_grid(x[i], points=600)
         samples = posterior.sample(1000, condition=x[i], seed=i).numpy()
         axes.plot(*samples.T, ".", color="#d95f02", markersize=2.5, label="flow")
         levels = log_prob.max() - np.array([4.6, 2.3, 0.7])  # 99, 90 and 50 % of a Gaussian's mass
-        axes.contour(grid[..., 0], grid[..., 1], log_prob, levels=levels, colors="#31688e", linewidths=1.2)
+        style = {"colors": "#31688e", "linewidths": 1.2, "linestyles": "solid"}
+        axes.contour(grid[..., 0], grid[..., 1], log_prob, levels=levels, **style)
         axes.plot([], [], color="#31688e", label="exact")
         axes.plot(*theta[i], "x", color="black", label="true")
         center, spread = samples.mean(axis=0), 5 * samples.std(axis=0)
