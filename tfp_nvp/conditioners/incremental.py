@@ -38,6 +38,8 @@ def solve(
     Returns:
       x [n, d], and the log_det [n] of all elements together.
     """
+    if value.shape[0] == 0:
+        return value, value[:, 0]
     d, rows = value.shape[-1], tf.shape(value)[0]
     value = _at_least_one_row(value)
     condition = None if condition is None else _at_least_one_row(condition)
@@ -139,8 +141,8 @@ def _by_block(blocks: np.ndarray, num_blocks: int) -> np.ndarray:
 
 
 def _at_least_one_row(values: tf.Tensor) -> tf.Tensor:
-    """`values` [n, ...], or one row of zeros if n is 0, as TensorFlow puts no rows into empty tensors."""
-    if values.shape[0]:
+    """`values` [n, ...], or one row of zeros if n turns out to be 0: TensorFlow puts no rows into empty tensors."""
+    if values.shape[0] is not None:
         return values
     missing = tf.maximum(1 - tf.shape(values)[0], 0)
     return tf.pad(values, [[0, missing], *[[0, 0]] * (values.shape.rank - 1)])
