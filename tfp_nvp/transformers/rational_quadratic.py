@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.transformers.partition import Partition, count
+from tfp_nvp.transformers.rational_curve import Bin, Curve
 from tfp_nvp.transformers.transformer import Transformer
-
-
-class _Bin(NamedTuple):
-    """The spline's piece that a value falls in; every field has the value's shape."""
-
-    left: tf.Tensor  # z at the left knot
-    width: tf.Tensor
-    bottom: tf.Tensor  # x at the left knot
-    height: tf.Tensor
-    slope: tf.Tensor  # dx/dz at the left knot, δ₀
-    next_slope: tf.Tensor  # dx/dz at the right knot, δ₁
 
 
 class RationalQuadratic(Transformer):
@@ -83,83 +74,80 @@ class RationalQuadratic(Transformer):
         return 3 * self.num_bins - 1
 
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        z, raw = _broadcast(z, raw)
-        inside = tf.abs(z) < self.bound
-        # The tails take the spline at 0 and drop it, so that neither it nor its gradient overflows.
-        inner = tf.where(inside, z, tf.zeros_like(z))
-        piece = self._bin_of(inner, raw, by_height=False)
-        theta = (inner - piece.left) / piece.width
-        x, log_slope = _evaluate(theta, piece)
-        return tf.where(inside, x, z), tf.where(inside, log_slope, tf.zeros_like(log_slope))
+        return self._apply(z, raw, inverse=False)
 
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x, raw = _broadcast(x, raw)
-        inside = tf.abs(x) < self.bound
-        inner = tf.where(inside, x, tf.zeros_like(x))
-        piece = self._bin_of(inner, raw, by_height=True)
-        theta = _solve((inner - piece.bottom) / piece.height, piece)
-        z = piece.left + piece.width * theta
-        _, log_slope = _evaluate(theta, piece)
-        return tf.where(inside, z, x), tf.where(inside, -log_slope, tf.zeros_like(log_slope))
+        return self._apply(x, raw, inverse=True)
 
-    def _bin_of(self, value: tf.Tensor, raw: tf.Tensor, by_height: bool) -> _Bin:
-        """The bin that holds `value` (an x if `by_height`, else a z)."""
-        k = self.num_bins
-        widths, heights, slopes = raw[:k], raw[k : 2 * k], raw[2 * k :]
-        if by_height:
-            index = self._locate(value, heights, self.min_height)
-        else:
-            index = self._locate(value, widths, self.min_width)
-        left, width = self._pick_size(index, widths, self.min_width)
-        bottom, height = self._pick_size(index, heights, self.min_height)
-        slope, next_slope = _pick_slopes(index, slopes)
-        return _Bin(left, width, bottom, height, self._slope(slope), self._slope(next_slope))
-
-    def _locate(self, value: tf.Tensor, raw: tf.Tensor, minimum: float) -> tf.Tensor:
-        """Number of the bin that `value` lies in along the axis cut up by `raw` [k, ...]."""
-        knot, index = -self.bound, tf.zeros_like(value)
-        for size in tf.unstack(self._sizes(tf.stop_gradient(raw), minimum))[:-1]:
-            knot = knot + size
-            index += tf.cast(value >= knot, value.dtype)
-        return index
-
-    def _pick_size(self, index: tf.Tensor, raw: tf.Tensor, minimum: float) -> tuple[tf.Tensor, tf.Tensor]:
-        """Start and size of the bin `index`, with its gradient for `raw` [k, ...] written out.
-
-        With p = softmax(raw), c = 2 · bound · (1 − k · minimum) and upstream gradients g of
-        the start and of the size, the gradient of raw_i is c p_i (G_i − Σ_j p_j G_j), where G_i
-        is g_start for i < index, g_size for i = index and 0 beyond. Automatic differentiation
-        would walk back through every knot instead, at many times the cost.
-        """
+    def _apply(self, value: tf.Tensor, raw: tf.Tensor, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        value, raw = _broadcast(value, raw)
 
         @tf.custom_gradient
-        def pick(raw: tf.Tensor) -> Any:
-            sizes = tf.unstack(self._sizes(raw, minimum))
-            knot = start = tf.fill(tf.shape(index), tf.constant(-self.bound, index.dtype))
-            size = sizes[0]
-            for j in range(1, len(sizes)):
-                knot, passed = knot + sizes[j - 1], index >= j
-                start, size = tf.where(passed, knot, start), tf.where(passed, sizes[j], size)
+        def spline(value: tf.Tensor, raw: tf.Tensor) -> Any:
+            inside, zero = tf.abs(value) < self.bound, tf.zeros_like(value)
+            # The tails take the spline at 0 and drop it, so that neither it nor its gradient overflows.
+            inner = tf.where(inside, value, zero)
+            k = self.num_bins
+            widths = Partition(raw[:k], self.min_width, self.bound)
+            heights = Partition(raw[k : 2 * k], self.min_height, self.bound)
+            piece, raw_slopes = self._bin_of(inner, widths, heights, raw[2 * k :], inverse)
+            if inverse:
+                curve = Curve(piece.solve((inner - piece.bottom) / piece.height), piece)
+                result, log_det = curve.z(), -curve.log_slope()
+            else:
+                curve = Curve((inner - piece.left) / piece.width, piece)
+                result, log_det = curve.x(), curve.log_slope()
 
-            def gradient(g_start: tf.Tensor, g_size: tf.Tensor) -> tf.Tensor:
-                shares = _softmax(raw)
-                number = _count(raw)
-                upstream = tf.where(index > number, g_start, tf.where(tf.equal(index, number), g_size, 0.0))
-                mean = tf.reduce_sum(shares * upstream, axis=0)
-                return 2.0 * self.bound * (1.0 - minimum * raw.shape[0]) * shares * (upstream - mean)
+            def gradient(g_result: tf.Tensor, g_log_det: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                upstream = tf.where(inside, g_result, zero), tf.where(inside, g_log_det, zero)
+                g_inner, g = curve.inverse_gradient(*upstream) if inverse else curve.gradient(*upstream)
+                g_raw = [
+                    widths.gradient(piece.index, piece.left, piece.width, g.left, g.width),
+                    heights.gradient(piece.index, piece.bottom, piece.height, g.bottom, g.height),
+                    self._slopes_gradient(piece, raw_slopes, g),
+                ]
+                return tf.where(inside, g_inner, g_result), tf.concat(g_raw, axis=0)
 
-            return (start, size), gradient
+            return (tf.where(inside, result, value), tf.where(inside, log_det, zero)), gradient
 
-        return pick(raw)
+        return spline(value, raw)
 
-    def _sizes(self, raw: tf.Tensor, minimum: float) -> tf.Tensor:
-        """Softmax over the first axis of `raw`, floored at `minimum`, scaled to fill the interval."""
-        return 2.0 * self.bound * (minimum + (1.0 - minimum * raw.shape[0]) * _softmax(raw))
+    def _bin_of(
+        self, value: tf.Tensor, widths: Partition, heights: Partition, slopes: tf.Tensor, by_height: bool
+    ) -> tuple[Bin, tuple[tf.Tensor, tf.Tensor]]:
+        """The bin that holds `value` (an x if `by_height`, else a z), and the raw slopes of its knots."""
+        width, height = widths.sizes(), heights.sizes()
+        zero = tf.zeros_like(value)
+        knots = [zero, *tf.unstack(slopes), zero]  # raw zero is a slope of one, that of the tails
+        left = bottom = zero - self.bound
+        found = [zero, left, width[0], bottom, height[0], knots[0], knots[1]]
+        for i in range(1, self.num_bins):
+            left, bottom = left + width[i - 1], bottom + height[i - 1]
+            passed = value >= (bottom if by_height else left)
+            here = [zero + float(i), left, width[i], bottom, height[i], knots[i], knots[i + 1]]
+            found = [tf.where(passed, new, old) for new, old in zip(here, found)]
+        *place, raw_slope, raw_next = found
+        return Bin(*place, self._slope(raw_slope), self._slope(raw_next)), (raw_slope, raw_next)
 
     def _slope(self, raw: tf.Tensor) -> tf.Tensor:
         """min_slope + softplus(raw + c), at most 1 / min_slope, with c such that zero gives one."""
-        offset = math.log(math.expm1(1.0 - self.min_slope))
-        return tf.minimum(self.min_slope + tf.math.softplus(raw + offset), 1.0 / self.min_slope)
+        return tf.minimum(self.min_slope + tf.math.softplus(raw + self._slope_offset), 1.0 / self.min_slope)
+
+    def _slopes_gradient(self, piece: Bin, raw: tuple[tf.Tensor, tf.Tensor], g: Bin) -> tf.Tensor:
+        """The gradient of all raw slopes [k − 1, ...], given those of the slopes at the bin's two knots."""
+
+        def through_softplus(raw: tf.Tensor, slope: tf.Tensor, g_slope: tf.Tensor) -> tf.Tensor:
+            g_slope = tf.where(slope < 1.0 / self.min_slope, g_slope, tf.zeros_like(g_slope))
+            return g_slope / (1.0 + tf.exp(tf.minimum(-raw - self._slope_offset, 80.0)))  # e⁸⁰ is below overflow
+
+        g_slope = through_softplus(raw[0], piece.slope, g.slope)
+        g_next = through_softplus(raw[1], piece.next_slope, g.next_slope)
+        index, number = piece.index, count(self.num_bins - 1, piece.index)
+        return tf.where(tf.equal(index, number + 1.0), g_slope, tf.where(tf.equal(index, number), g_next, 0.0))
+
+    @property
+    def _slope_offset(self) -> float:
+        return math.log(math.expm1(1.0 - self.min_slope))
 
 
 def _broadcast(value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -170,63 +158,3 @@ def _broadcast(value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     raw = tf.reshape(raw, tf.concat([[p], [1] * missing, tf.shape(raw)[1:]], axis=0))
     shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
     return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))
-
-
-def _softmax(raw: tf.Tensor) -> tf.Tensor:
-    """Softmax over the first axis (`tf.nn.softmax` would transpose to do it over the last)."""
-    weights = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=0)))
-    return weights / tf.reduce_sum(weights, axis=0)
-
-
-def _count(raw: tf.Tensor) -> tf.Tensor:
-    """0, 1, … along the first axis of `raw` [k, ...], of a shape that broadcasts with it."""
-    return tf.reshape(tf.range(raw.shape[0], dtype=raw.dtype), [-1] + [1] * (raw.shape.rank - 1))
-
-
-def _pick_slopes(index: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Raw slopes at the two knots of the bin `index`; zero, a slope of one, at the ends."""
-
-    @tf.custom_gradient
-    def pick(raw: tf.Tensor) -> Any:
-        slope = next_slope = tf.zeros_like(index)
-        for j, knot in enumerate(tf.unstack(raw), 1):
-            slope = tf.where(tf.equal(index, j), knot, slope)
-            next_slope = tf.where(tf.equal(index, j - 1), knot, next_slope)
-
-        def gradient(g_slope: tf.Tensor, g_next: tf.Tensor) -> tf.Tensor:
-            number = _count(raw)
-            return tf.where(tf.equal(index, number + 1), g_slope, tf.where(tf.equal(index, number), g_next, 0.0))
-
-        return (slope, next_slope), gradient
-
-    return pick(raw)
-
-
-def _evaluate(theta: tf.Tensor, piece: _Bin) -> tuple[tf.Tensor, tf.Tensor]:
-    """x and log dx/dz at the fraction θ of a bin."""
-    s = piece.height / piece.width
-    rest = 1.0 - theta
-    mixed = theta * rest
-    # s + (δ₀ + δ₁ − 2 s) θ (1 − θ), grouped into two positive terms: it can't cancel to zero.
-    denominator = s * (1.0 - 2.0 * mixed) + (piece.slope + piece.next_slope) * mixed
-    x = piece.bottom + piece.height * (s * theta**2 + piece.slope * mixed) / denominator
-    numerator = piece.next_slope * theta**2 + 2.0 * s * mixed + piece.slope * rest**2
-    return x, 2.0 * tf.math.log(s) + tf.math.log(numerator) - 2.0 * tf.math.log(denominator)
-
-
-def _solve(u: tf.Tensor, piece: _Bin) -> tf.Tensor:
-    """The fraction θ at which the spline has risen by the fraction u of its bin's height.
-
-    A root of a θ² + b θ + c = 0 (equations 6 to 8 of the paper, divided by the height) with
-    b = δ₀ − u σ, a = s − b, c = −s u, σ = δ₀ + δ₁ − 2 s. Its discriminant b² − 4 a c is
-    (δ₀ − u (δ₀ + δ₁))² + 4 s² u (1 − u): two terms that are never negative, nor both zero.
-    """
-    s = piece.height / piece.width
-    u = tf.clip_by_value(u, 0.0, 1.0)  # rounding of the knots can put it a little outside
-    total = piece.slope + piece.next_slope
-    b = piece.slope - u * (total - 2.0 * s)
-    root = tf.sqrt((piece.slope - u * total) ** 2 + 4.0 * s**2 * u * (1.0 - u))
-    # Of the two forms of the root, the one in which nothing cancels.
-    numerator = tf.where(b >= 0.0, 2.0 * s * u, root - b)
-    denominator = tf.where(b >= 0.0, b + root, 2.0 * (s - b))
-    return numerator / denominator
