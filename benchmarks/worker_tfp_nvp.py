@@ -21,9 +21,9 @@ from protocol import WORKLOADS, serve
 
 import tfp_nvp as nvp
 from tfp_nvp import transformers
-from tfp_nvp.bijectors import Chain, Coupling, Permute
+from tfp_nvp.bijectors import Chain, Coupling, Reverse
 from tfp_nvp.conditioners import MLP
-from tfp_nvp.flows.recipe import standard_normal
+from tfp_nvp.distributions import StandardNormal
 
 
 def flow_of(w: dict[str, Any]) -> nvp.Flow | None:
@@ -44,8 +44,8 @@ def spline_flow(w: dict[str, Any]) -> nvp.Flow:
     layers = []
     for i in range(w["layers"]):
         conditioner = MLP(spline.num_parameters * (d - d // 2), hidden_units=w["hidden"], seed=i)
-        layers += [Coupling(spline, conditioner, nvp.masks.half(d)), Permute(range(d)[::-1])]
-    return nvp.Flow(standard_normal((d,), "float32"), Chain(layers))
+        layers += [Coupling(spline, conditioner, nvp.masks.half(d)), Reverse()]
+    return nvp.Flow(StandardNormal([d]), Chain(layers))
 
 
 def build(name: str, workload: str) -> tuple[dict[str, Callable[[], Any]], int] | None:

@@ -2,5 +2,6 @@
 
 from tfp_nvp.distributions.conditional_normal import ConditionalNormal
 from tfp_nvp.distributions.flow import Flow
+from tfp_nvp.distributions.standard_normal import StandardNormal
 
-__all__ = ["ConditionalNormal", "Flow"]
+__all__ = ["ConditionalNormal", "Flow", "StandardNormal"]

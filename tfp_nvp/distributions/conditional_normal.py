@@ -14,6 +14,7 @@ from tfp_nvp.bijectors import Coupling
 from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions.flow import Flow
+from tfp_nvp.distributions.standard_normal import StandardNormal
 from tfp_nvp.transformers import Affine
 
 tfd = tfp.distributions
@@ -86,13 +87,12 @@ class ConditionalNormal(_ScaledNormal):
         event_shape = checks.vector_shape("event_shape", event_shape)
         condition_shape = checks.shape("condition_shape", condition_shape)
         dtype = tf.as_dtype(dtype)
-        zeros = tf.zeros(event_shape, dtype)
         network = MLP(2 * event_shape[0], hidden_units=hidden_units, activation=activation, seed=seed, dtype=dtype.name)
         scale_and_shift = Coupling(
             Affine(), network, np.zeros(event_shape, bool), condition_shape=condition_shape, dtype=dtype
         )
         super().__init__(
-            tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), 1),
+            StandardNormal(event_shape, dtype=dtype),
             scale_and_shift,
             parameters=parameters,
             name=name,

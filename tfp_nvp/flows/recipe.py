@@ -14,21 +14,16 @@ import tensorflow_probability as tfp
 from tfp_nvp import checks
 from tfp_nvp.bijectors import ActNorm, Autoregressive, Bijector, Coupling, Elementwise, Permute
 from tfp_nvp.conditioners import MADE, ResidualMADE
+from tfp_nvp.distributions import StandardNormal
 from tfp_nvp.transformers import Transformer
 
 tfd = tfp.distributions
 
 
-def standard_normal(event_shape: tuple[int, ...], dtype: Any) -> tfd.Distribution:
-    """N(0, I) over events of a shape."""
-    zeros = tf.zeros(event_shape, dtype)
-    return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), len(event_shape))
-
-
 def base_of(base: tfd.Distribution | None, event_shape: tuple[int, ...], dtype: Any) -> tfd.Distribution:
     """The base a recipe was given, checked, or the standard normal."""
     if base is None:
-        return standard_normal(event_shape, dtype)
+        return StandardNormal(event_shape, dtype=dtype)
     if not isinstance(base, tfd.Distribution):
         raise TypeError(f"`base` must be a tfd.Distribution over events of shape {list(event_shape)}; got {base!r}.")
     if base.event_shape.as_list() != list(event_shape):

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.distributions import Flow
+from tfp_nvp.distributions import Flow, StandardNormal
 from tfp_nvp.serving.threefry import normals, uniforms
 
 tfd = tfp.distributions
@@ -40,7 +40,7 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     size = math.prod(distribution.event_shape.as_list())
     if distribution.dtype in (tf.float32, tf.float64):
         core = _core(distribution)
-        if type(core) in (tfd.Normal, tfd.MultivariateNormalDiag):
+        if type(core) in (StandardNormal, tfd.Normal, tfd.MultivariateNormalDiag):
             return distribution.mean() + distribution.stddev() * _as_events(distribution, normals, seed, size)
         if type(core) in (tfd.Uniform, tfd.Logistic, tfd.Laplace):
             return core.quantile(_as_events(distribution, uniforms, seed, size))

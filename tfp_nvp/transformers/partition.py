@@ -8,39 +8,47 @@ import tensorflow as tf
 class Partition:
     """[-bound, bound] cut into k bins, for each element: size_i = 2 · bound · (minimum + (1 − k · minimum) · p_i).
 
-    p = softmax(raw) over the first axis of `raw` [k, ...], a bin's share of the length that is
-    free. Only sums of a few shares are ever used, so the weights exp(raw − max) are kept and their
-    `total` is divided by last.
+    p = softmax(raw) over the first axis of `raw` [k, ...]. Sizes and knots are worked out in units
+    of the weights exp(raw − max), and a `length` is a quotient: that of the one bin that is used.
     """
 
     def __init__(self, raw: tf.Tensor, minimum: float, bound: float):
         self.num_bins = raw.shape[0]
-        self.bound = bound
-        self.floor = 2.0 * bound * minimum
-        self.free = 2.0 * bound * (1.0 - minimum * self.num_bins)
+        self.minimum, self.bound = minimum, bound
+        self.free = 1.0 - minimum * self.num_bins  # the part of the interval that the softmax shares out
         self.weights = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=0)))
         self.total = tf.reduce_sum(self.weights, axis=0)
+        self.interval = self.total / self.free
 
     def sizes(self) -> list[tf.Tensor]:
-        """The size of each bin [...]."""
-        scale = self.free / self.total
-        return [self.floor + scale * weight for weight in tf.unstack(self.weights)]
+        """The size of each bin [...], in units of the weights."""
+        least = self.minimum * self.interval
+        return [weight + least for weight in tf.unstack(self.weights)]
+
+    def position(self, value: tf.Tensor) -> tf.Tensor:
+        """How far into the interval a value is, in units of the weights."""
+        return (value + self.bound) * self.interval / (2.0 * self.bound)
+
+    def length(self, size: tf.Tensor) -> tf.Tensor:
+        """A size in units of the values."""
+        return 2.0 * self.bound * size / self.interval
 
     def gradient(
         self, index: tf.Tensor, start: tf.Tensor, size: tf.Tensor, g_start: tf.Tensor, g_size: tf.Tensor
     ) -> tf.Tensor:
         """The gradient of `raw` [k, ...], given those of the start and the size [...] of the bin number `index`.
 
-            free · p_i · (G_i − Σ_j p_j G_j),   G_i = g_start for i < index, g_size for i = index, else 0
+            2 · bound · free · p_i · (G_i − Σ_j p_j G_j),   G_i = g_start for i < index, g_size for i = index, else 0
 
         The sum is known from start and size. Automatic differentiation would walk back through
         every knot instead, at many times the cost. Each of the three values is a quotient, on
         purpose: XLA would compute a product or a sum anew for every bin.
         """
-        passed = (start + self.bound - self.floor * index) / self.free
-        share = (size - self.floor) / self.free
+        passed = ((start + self.bound) / (2.0 * self.bound) - self.minimum * index) / self.free
+        share = (size / (2.0 * self.bound) - self.minimum) / self.free
         mean = g_start * passed + g_size * share
-        before, at, after = (self.free * g / self.total for g in (g_start - mean, g_size - mean, -mean))
+        scale = 2.0 * self.bound * self.free
+        before, at, after = (scale * g / self.total for g in (g_start - mean, g_size - mean, -mean))
         number = count(self.num_bins, index)
         return self.weights * tf.where(index > number, before, tf.where(tf.equal(index, number), at, after))
 

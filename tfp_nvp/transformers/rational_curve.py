@@ -61,7 +61,7 @@ class Curve:
 
     def log_slope(self) -> tf.Tensor:
         """log dx/dz, in nats."""
-        return 2.0 * tf.math.log(self.s) + tf.math.log(self.M) - 2.0 * tf.math.log(self.D)
+        return tf.math.log((self.s / self.D) ** 2 * self.M)
 
     def gradient(self, g_x: tf.Tensor, g_log_slope: tf.Tensor) -> tuple[tf.Tensor, Bin]:
         """Gradients of z and of the bin's numbers, with z held, given those of x and of log dx/dz."""

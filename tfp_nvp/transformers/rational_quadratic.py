@@ -114,26 +114,35 @@ class RationalQuadratic(Transformer):
 
     def _bin_of(
         self, value: tf.Tensor, widths: Partition, heights: Partition, slopes: tf.Tensor, by_height: bool
-    ) -> tuple[Bin, tuple[tf.Tensor, tf.Tensor]]:
+    ) -> tuple[Bin, list[tf.Tensor]]:
         """The bin that holds `value` (an x if `by_height`, else a z), and the raw slopes of its knots."""
-        width, height = widths.sizes(), heights.sizes()
         zero = tf.zeros_like(value)
         knots = [zero, *tf.unstack(slopes), zero]  # raw zero is a slope of one, that of the tails
-        left = bottom = zero - self.bound
-        found = [zero, left, width[0], bottom, height[0], knots[0], knots[1]]
+        pieces = list(zip(widths.sizes(), heights.sizes(), knots[:-1], knots[1:], strict=True))
+        position = (heights if by_height else widths).position(value)
+        left = bottom = zero
+        found = [zero, left, bottom, *pieces[0]]
         for i in range(1, self.num_bins):
-            left, bottom = left + width[i - 1], bottom + height[i - 1]
-            passed = value >= (bottom if by_height else left)
-            here = [zero + float(i), left, width[i], bottom, height[i], knots[i], knots[i + 1]]
-            found = [tf.where(passed, new, old) for new, old in zip(here, found)]
-        *place, raw_slope, raw_next = found
-        return Bin(*place, self._slope(raw_slope), self._slope(raw_next)), (raw_slope, raw_next)
+            left, bottom = left + pieces[i - 1][0], bottom + pieces[i - 1][1]
+            passed = position >= (bottom if by_height else left)
+            here = [zero + float(i), left, bottom, *pieces[i]]
+            found = [tf.where(passed, new, old) for new, old in zip(here, found, strict=True)]
+        index, left, bottom, width, height, *raw_slopes = found
+        piece = Bin(
+            index,
+            widths.length(left) - self.bound,
+            widths.length(width),
+            heights.length(bottom) - self.bound,
+            heights.length(height),
+            *map(self._slope, raw_slopes),
+        )
+        return piece, raw_slopes
 
     def _slope(self, raw: tf.Tensor) -> tf.Tensor:
         """min_slope + softplus(raw + c), at most 1 / min_slope, with c such that zero gives one."""
         return tf.minimum(self.min_slope + tf.math.softplus(raw + self._slope_offset), 1.0 / self.min_slope)
 
-    def _slopes_gradient(self, piece: Bin, raw: tuple[tf.Tensor, tf.Tensor], g: Bin) -> tf.Tensor:
+    def _slopes_gradient(self, piece: Bin, raw: list[tf.Tensor], g: Bin) -> tf.Tensor:
         """The gradient of all raw slopes [k − 1, ...], given those of the slopes at the bin's two knots."""
 
         def through_softplus(raw: tf.Tensor, slope: tf.Tensor, g_slope: tf.Tensor) -> tf.Tensor:

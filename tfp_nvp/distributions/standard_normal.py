@@ -1,0 +1,84 @@
+"""The base of most flows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks
+
+tfd = tfp.distributions
+
+
+class StandardNormal(tfd.Distribution):
+    """N(0, I) over events of a shape.
+
+        log p(z) = −Σ z² / 2 − (d / 2) log 2π,  d the number of elements
+
+    What `tfd.Independent(tfd.Normal(zeros, ones))` is, without the weights. Its samples are drawn
+    by Philox in eager mode, in a graph and under XLA alike: the generator that XLA picks by itself
+    on a CPU takes ten times as long. (Under XLA the numbers of a seed are others.)
+
+    Args:
+      event_shape: a list of ints.
+      dtype: float32 or float64.
+
+    >>> StandardNormal([2]).log_prob([0.0, 0.0]).numpy().round(4).item()
+    -1.8379
+
+    References: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
+    """
+
+    def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str = "standard_normal"):
+        parameters = dict(locals())
+        self._shape = checks.shape("event_shape", event_shape)
+        super().__init__(
+            dtype=tf.as_dtype(dtype),
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
+        return {}
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape(self._shape)
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant(self._shape, tf.int32)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        shape = tf.concat([[n], self._event_shape_tensor()], axis=0)
+        return tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype, alg="philox")
+
+    def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        axes = list(range(-len(self._shape), 0))
+        return -0.5 * tf.reduce_sum(z**2, axis=axes) - 0.5 * math.prod(self._shape) * math.log(2.0 * math.pi)
+
+    def _entropy(self) -> tf.Tensor:
+        return tf.constant(0.5 * math.prod(self._shape) * (1.0 + math.log(2.0 * math.pi)), self.dtype)
+
+    def _mean(self) -> tf.Tensor:
+        return tf.zeros(self._shape, self.dtype)
+
+    def _mode(self) -> tf.Tensor:
+        return self._mean()
+
+    def _stddev(self) -> tf.Tensor:
+        return tf.ones(self._shape, self.dtype)
+
+    def _variance(self) -> tf.Tensor:
+        return self._stddev()
+
+    def _covariance(self) -> tf.Tensor:
+        return tf.linalg.diag(self._variance())
+
+    def _default_event_space_bijector(self) -> Any:
+        return tfp.bijectors.Identity()
