@@ -33,6 +33,9 @@ def flow_of(w: dict[str, Any]) -> nvp.Flow | None:
     if w["kind"] in ("maf", "iaf"):
         recipe = nvp.MAF if w["kind"] == "maf" else nvp.IAF
         return recipe([w["dim"]], num_layers=w["layers"], hidden_units=w["hidden"], seed=0)
+    if w["kind"] == "glow":
+        shape = [w["size"], w["size"], w["channels"]]
+        return nvp.Glow(shape, num_levels=w["scales"], num_steps=w["layers"], hidden_units=w["hidden"][0], seed=0)
     if w["kind"] == "nsf":
         return spline_flow(w)
     return None
@@ -54,7 +57,7 @@ def build(name: str, workload: str) -> tuple[dict[str, Callable[[], Any]], int] 
     flow = flow_of(w)
     if flow is None:
         return None
-    x = tf.constant(np.random.default_rng(0).normal(size=[w["batch"], w["dim"]]), tf.float32)
+    x = tf.constant(np.random.default_rng(0).normal(size=[w["batch"], *flow.event_shape]), tf.float32)
     flow.initialize(x)
     compiled = not name.endswith("-eager")
     log_prob = tf.function(flow.log_prob, jit_compile=compiled)

@@ -32,8 +32,8 @@ if TYPE_CHECKING or not _is_command_line():
         training,
         transformers,
     )
-    from tfp_nvp.distributions import Flow
-    from tfp_nvp.flows import IAF, MAF, NICE, NeuralSplineFlow, RealNVP
+    from tfp_nvp.distributions import Dequantized, Flow
+    from tfp_nvp.flows import IAF, MAF, NICE, Glow, NeuralSplineFlow, RealNVP
     from tfp_nvp.serving import export  # type: ignore[no-redef]  # also a module of that name
     from tfp_nvp.training import FlowModel, fit  # type: ignore[no-redef]
 
@@ -41,8 +41,10 @@ __all__ = [
     "IAF",
     "MAF",
     "NICE",
+    "Dequantized",
     "Flow",
     "FlowModel",
+    "Glow",
     "NeuralSplineFlow",
     "RealNVP",
     "bijectors",

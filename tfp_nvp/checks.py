@@ -60,6 +60,14 @@ def vector_shape(name: str, value: Any) -> tuple[int]:
     return sizes
 
 
+def image_shape(name: str, value: Any) -> tuple[int, int, int]:
+    """`value` as (height, width, channels), or an error that says what it must be."""
+    sizes = shape(name, value)
+    if len(sizes) != 3:
+        raise ValueError(f"`{name}` must be [height, width, channels], the shape of an image; got {list(sizes)}.")
+    return sizes
+
+
 def hidden_units(name: str, value: Any) -> tuple[int, ...]:
     """`value` (a sequence of ints) as a tuple of at least one layer width."""
     sizes = shape(name, value)

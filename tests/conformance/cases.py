@@ -151,6 +151,25 @@ def elementwise(
     return lambda dtype: bijectors.Elementwise(transformer(), event_shape, dtype=dtype)
 
 
+def conv_net(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.ConvNet(num_outputs, hidden_units=4, activation="tanh", seed=1, dtype=dtype)
+
+
+def multiscale(condition_shape: tuple[int, ...] | None = None) -> Callable[[str], bijectors.Multiscale]:
+    """A squeeze and a coupling, after which half leaves; then a stock bijector."""
+
+    def make(dtype: str) -> bijectors.Multiscale:
+        level = bijectors.Chain(
+            [
+                bijectors.Squeeze(),
+                coupling(transformers.Affine, conv_net, masks.channel(2, 2, 4), condition_shape)(dtype),
+            ]
+        )
+        return bijectors.Multiscale([level, tfb.Softplus()], [4, 4, 1])
+
+    return make
+
+
 def chain(condition_shape: tuple[int, ...] | None = None) -> Callable[[str], bijectors.Chain]:
     def make(dtype: str) -> bijectors.Chain:
         layers = [
@@ -174,6 +193,15 @@ def conditioned(batch_shape: tuple[int, ...]) -> Callable[[str], bijectors.Condi
 def recipe(kind: type, **arguments: Any) -> Callable[[str], distributions.Flow]:
     arguments = {"activation": "tanh", **arguments}
     return lambda dtype: kind(**{"event_shape": [3], "num_layers": 2, "seed": 0, "dtype": dtype, **arguments})
+
+
+def glow(**arguments: Any) -> Callable[[str], distributions.Flow]:
+    sizes = {"event_shape": [4, 4, 1], "num_steps": 1, "hidden_units": 4}
+    return lambda dtype: flows.Glow(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
+
+
+def orthogonal(dtype: str) -> bijectors.InvertibleLinear:
+    return bijectors.InvertibleLinear([4], seed=3, start="orthogonal", dtype=dtype)
 
 
 def flow(base: Callable[[str], tfd.Distribution]) -> Callable[[str], distributions.Flow]:
@@ -234,6 +262,18 @@ BIJECTORS = [
     Case("act_norm", lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
     Case("act_norm_image", lambda dtype: bijectors.ActNorm([2, 2, 3], dtype=dtype), (2, 2, 3)),
     Case("invertible_linear", lambda dtype: bijectors.InvertibleLinear([4], seed=3, dtype=dtype), (4,)),
+    Case("invertible_linear_orthogonal", orthogonal, (4,)),
+    Case("invertible_conv_1x1", lambda dtype: bijectors.InvertibleConv1x1([2, 2, 3], seed=3, dtype=dtype), (2, 2, 3)),
+    Case("squeeze", lambda dtype: bijectors.Squeeze(), (4, 6, 1), any_shape=True),
+    Case("squeeze_checkerboard", lambda dtype: bijectors.Squeeze(3, order="checkerboard"), (3, 6, 2), any_shape=True),
+    Case("multiscale", multiscale(), (4, 4, 1), sample=positive),
+    Case("multiscale_conditional", multiscale((2,)), (4, 4, 1), (2,), sample=positive),
+    Case(
+        "coupling_conv_net_image_condition",
+        coupling(transformers.Affine, conv_net, masks.channel(3, 2, 2), (3, 2, 1)),
+        (3, 2, 2),
+        (3, 2, 1),
+    ),
     Case("permute", lambda dtype: bijectors.Permute([2, 0, 1]), (3,)),
     Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
     Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
@@ -273,6 +313,9 @@ FLOWS = [
     Case("maf_scalar", recipe(flows.MAF, event_shape=[1], hidden_units=[8]), (1,)),
     Case("iaf", recipe(flows.IAF, hidden_units=[8]), (3,)),
     Case("iaf_conditional", recipe(flows.IAF, hidden_units=[8], condition_shape=[2]), (3,), (2,)),
+    Case("glow", glow(), (4, 4, 1)),
+    Case("glow_conditional", glow(condition_shape=[2]), (4, 4, 1), (2,)),
+    Case("glow_spline_plain_prior", glow(transformer=spline(), learned_prior=False), (4, 4, 1)),
     Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
     Case(
         "neural_spline_conditional",

@@ -8,9 +8,12 @@ from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.coupling import Coupling
 from tfp_nvp.bijectors.elementwise import Elementwise
 from tfp_nvp.bijectors.invert import Invert
+from tfp_nvp.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_nvp.bijectors.invertible_linear import InvertibleLinear
+from tfp_nvp.bijectors.multiscale import Multiscale
 from tfp_nvp.bijectors.permute import Permute, Reverse
 from tfp_nvp.bijectors.sinh import Sinh
+from tfp_nvp.bijectors.squeeze import Squeeze
 from tfp_nvp.bijectors.stock import Stock
 from tfp_nvp.bijectors.support import Support
 
@@ -23,10 +26,13 @@ __all__ = [
     "Coupling",
     "Elementwise",
     "Invert",
+    "InvertibleConv1x1",
     "InvertibleLinear",
+    "Multiscale",
     "Permute",
     "Reverse",
     "Sinh",
+    "Squeeze",
     "Stock",
     "Support",
 ]

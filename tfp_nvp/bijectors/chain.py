@@ -45,7 +45,7 @@ class Chain(Bijector):
         super().__init__(
             min_event_ndims=forward_ndims,
             inverse_min_event_ndims=inverse_ndims,
-            condition_shape=_common_condition_shape(layers),
+            condition_shape=common_condition_shape(layers),
             dtype=next((layer.dtype for layer in layers if layer.dtype is not None), None),
             is_constant_jacobian=all(layer.is_constant_jacobian for layer in layers),
             parameters=parameters,
@@ -134,7 +134,8 @@ def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
     return needed, needed + change
 
 
-def _common_condition_shape(layers: Sequence[Bijector]) -> tuple[int, ...] | None:
+def common_condition_shape(layers: Sequence[Bijector]) -> tuple[int, ...] | None:
+    """The one condition shape of all layers that take a condition; None if none does."""
     wanted = {layer.condition_shape for layer in layers} - {None}
     if len(wanted) > 1:
         raise ValueError(

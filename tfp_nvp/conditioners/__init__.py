@@ -1,8 +1,9 @@
 """Networks that compute a transformer's raw numbers: Keras 3 layers."""
 
+from tfp_nvp.conditioners.conv_net import ConvNet
 from tfp_nvp.conditioners.made import MADE
 from tfp_nvp.conditioners.mlp import MLP
 from tfp_nvp.conditioners.residual_made import ResidualMADE
 from tfp_nvp.conditioners.residual_mlp import ResidualMLP
 
-__all__ = ["MADE", "MLP", "ResidualMADE", "ResidualMLP"]
+__all__ = ["MADE", "MLP", "ConvNet", "ResidualMADE", "ResidualMLP"]

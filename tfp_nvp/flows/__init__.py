@@ -1,9 +1,10 @@
 """Recipes: flows of the literature, ready to fit."""
 
+from tfp_nvp.flows.glow import Glow
 from tfp_nvp.flows.iaf import IAF
 from tfp_nvp.flows.maf import MAF
 from tfp_nvp.flows.neural_spline import NeuralSplineFlow
 from tfp_nvp.flows.nice import NICE
 from tfp_nvp.flows.real_nvp import RealNVP
 
-__all__ = ["IAF", "MAF", "NICE", "NeuralSplineFlow", "RealNVP"]
+__all__ = ["IAF", "MAF", "NICE", "Glow", "NeuralSplineFlow", "RealNVP"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -57,6 +58,26 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
         if sample_weight is not None and y is None:
             y = x  # Keras drops sample weights where there are no targets
     return x, y, rows
+
+
+class Rows(keras.utils.PyDataset):
+    """Arrays read batch by batch, so that those mapped from a file never are in memory whole."""
+
+    def __init__(self, arrays: tuple[Any, ...], batch_size: int):
+        super().__init__()
+        self._arrays, self._batch_size = arrays, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._arrays[0]) // self._batch_size)
+
+    def __getitem__(self, number: int) -> tuple[Any, ...]:
+        rows = slice(number * self._batch_size, (number + 1) * self._batch_size)
+        return tuple(np.asarray(array[rows]) for array in self._arrays)
+
+
+def rows_at_once(event_shape: Any) -> int:
+    """As many rows as make a quarter of a million numbers: few calls, and little memory."""
+    return max(32, 2**18 // max(1, math.prod(event_shape)))
 
 
 def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:

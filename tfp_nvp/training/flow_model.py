@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp import checks
 from tfp_nvp.bijectors.steps import report_step, watch_steps
+from tfp_nvp.distributions import Dequantized
 from tfp_nvp.training import serialization
-from tfp_nvp.training.data import checked_data, event_and_condition, floatx
+from tfp_nvp.training.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
 from tfp_nvp.training.layers import layers_of
 from tfp_nvp.training.non_finite import NonFiniteGuard, StopOnNonFinite
 
@@ -32,10 +35,10 @@ class FlowModel(keras.Model):
     and `(condition_inputs, x, weights)`.
 
     `compile()` without a loss means this. `evaluate` reports `loss` and `nll`, the negative
-    log-likelihood alone. `predict` gives log p of each row; for a conditional model
-    `predict((condition_inputs, x))`. Data that are NaN or infinite are refused before the
-    first step; of a stream, only its first batch is looked at, and a one-shot stream loses it to
-    that. If a loss or gradient is not finite while training, the weights stay those
+    log-likelihood alone, and of a `Dequantized` distribution `bits_per_dim`. `predict` gives log p of
+    each row; for a conditional model `predict((condition_inputs, x))`. Data that are NaN or infinite are
+    refused before the first step; of a stream, only its first batch is looked at, and a one-shot
+    stream loses it to that. If a loss or gradient is not finite while training, the weights stay those
     of the last finite step, training stops and a warning names the layer where it began.
 
     Args:
@@ -68,11 +71,12 @@ class FlowModel(keras.Model):
         if encoder is not None and getattr(distribution, "condition_shape", None) is None:
             raise ValueError("`encoder` makes a condition, and the distribution takes none; give it a condition_shape.")
         # Casting inputs to a half-precision policy would degrade the data; conditioners cast their own.
-        super().__init__(dtype=distribution.dtype.name, autocast=False, **kwargs)
+        dtype = _float_dtype(distribution)
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
         self.distribution = distribution
         self.encoder = encoder
         self.flow_layers = layers_of(distribution)
-        self.nll_metric = keras.metrics.Mean(name="nll", dtype=distribution.dtype.name)
+        self.nll_metric = keras.metrics.Mean(name="nll", dtype=dtype)
         self._guard = NonFiniteGuard()
         self.built = True
 
@@ -130,15 +134,34 @@ class FlowModel(keras.Model):
         with floatx(self.dtype):
             return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
-    def predict(self, x: Any, **kwargs: Any) -> Any:
-        """log p of each row, [n], in nats; see the class for conditional models."""
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """log p of each row, [n], in nats; see the class for conditional models.
+
+        Arrays are read batch by batch: one mapped from a file (`np.load(path, mmap_mode="r")`) may
+        be larger than the memory.
+
+        Args:
+          x: rows, or (condition_inputs, rows), or a stream of either.
+          batch_size: rows at a time; by default as many as make 262,144 numbers.
+          kwargs: as in Keras: `verbose`, `callbacks`, `steps`.
+        """
         if self.is_conditional and not isinstance(x, tuple) and not hasattr(x, "element_spec"):
             raise ValueError(
                 "A conditional model predicts log p(x | condition): call `predict((condition_inputs, x))`. "
                 "For draws, use `sample(n, condition=condition_inputs)`."
             )
+        arrays = x if isinstance(x, tuple) else (x,)
+        if all(isinstance(array, np.ndarray) and array.ndim and array.dtype != object for array in arrays):
+            if len({len(array) for array in arrays}) > 1:
+                counts = [len(array) for array in arrays]
+                raise ValueError(f"`x` must have a condition for each row; got {counts} rows.")
+            if not len(arrays[0]):
+                return np.zeros([0], self.dtype)
+            size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
+            x = Rows(arrays, checks.integer("batch_size", size, 1))
+            batch_size = None
         with floatx(self.dtype):
-            return super().predict(x, **kwargs)
+            return super().predict(x, batch_size=batch_size, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """log p [n] of events x [n, ...], or of (condition_inputs, x)."""
@@ -188,7 +211,11 @@ class FlowModel(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
-        return logs | {"nll": self.nll_metric.result()}
+        logs["nll"] = self.nll_metric.result()
+        if isinstance(self.distribution, Dequantized):
+            size = math.prod(self.distribution.event_shape.as_list())
+            logs["bits_per_dim"] = logs["nll"] / (size * math.log(2.0))
+        return logs
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Weights exist since `__init__`, but for an encoder's of unknown input shape; the optimizer's are made here.
@@ -265,3 +292,10 @@ class FlowModel(keras.Model):
 
     def build_from_config(self, config: dict) -> None:
         """Nothing to build: all weights exist since `__init__`."""
+
+
+def _float_dtype(distribution: tfd.Distribution) -> str:
+    """The dtype of a distribution's densities: that of its events, unless they are integers."""
+    if isinstance(distribution, Dequantized):
+        distribution = distribution.flow
+    return distribution.dtype.name

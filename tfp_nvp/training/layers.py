@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors import Chain
+from tfp_nvp.bijectors import Chain, Multiscale
+from tfp_nvp.distributions import Dequantized
 
 tfd = tfp.distributions
 
@@ -47,12 +48,10 @@ def layers_of(distribution: tfd.Distribution) -> list[keras.layers.Layer]:
 
     A layer's class has the name of what it stands for, for `summary()`.
     """
-    parts = _parts(getattr(distribution, "bijector", None))
-    if parts:
-        base = distribution.distribution
-        parts += [base] if base.variables or _keras_layers(base) else []
+    if isinstance(distribution, Dequantized):
+        parts = _parts_of(distribution.flow) + ([] if distribution.noise is None else [distribution.noise])
     else:
-        parts = [distribution]
+        parts = _parts_of(distribution)
     seen: set[int] = set()
     names: set[str] = set()
     return [_layer(part, seen, names) for part in parts]
@@ -68,9 +67,19 @@ def _layer(part: tf.Module, seen: set[int], names: set[str]) -> ModuleLayer:
     return kind(part, seen, name)
 
 
+def _parts_of(distribution: tfd.Distribution) -> list[tf.Module]:
+    parts = _parts(getattr(distribution, "bijector", None))
+    if not parts:
+        return [distribution]
+    base = distribution.distribution
+    return parts + ([base] if base.variables or _keras_layers(base) else [])
+
+
 def _parts(bijector: Any) -> list[tf.Module]:
     if isinstance(bijector, Chain):
         return [part for inner in bijector.bijectors for part in _parts(inner)]
+    if isinstance(bijector, Multiscale):
+        return [part for level in bijector.levels for part in _parts(level)]
     return [] if bijector is None else [bijector]
 
 

@@ -1,0 +1,147 @@
+"""Levels of an image flow, each of which lets a part of the channels out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.bijectors.chain import common_condition_shape
+from tfp_nvp.bijectors.stock import as_bijector
+
+tfb = tfp.bijectors
+
+
+class Multiscale(Bijector):
+    """Image bijectors one after the other; half of the channels leave after each but the last.
+
+        h = levels[0]⁻¹(x)
+        z₀ = second half of the channels of h,  h = levels[1]⁻¹(first half of the channels of h),  …
+        z = all that has left, and what is left at the end, one vector [d]
+
+    So a base over vectors is the density of all of it, and one level costs a quarter of
+    the one before. To have what leaves under a Gaussian that depends on what stays, end
+    a level with an affine `Coupling` that keeps the first half: `flows.Glow` does.
+
+    Args:
+      levels: bijectors of images, the one next to the data first; ours or TFP's own.
+      event_shape: [h, w, c] of x.
+
+    Raises:
+      TypeError: if a level is not a `tfb.Bijector`.
+      ValueError: if there is none, or one that is not the last leaves an odd number of channels.
+
+    >>> from tfp_nvp.bijectors import Squeeze
+    >>> Multiscale([Squeeze(), Squeeze()], [4, 4, 1]).inverse(tf.ones([2, 4, 4, 1])).shape
+    TensorShape([2, 16])
+
+    References: Dinh, Sohl-Dickstein & Bengio (2017), arXiv:1605.08803, section 3.6.
+    """
+
+    def __init__(self, levels: Sequence[tfb.Bijector], event_shape: Any, *, name: str = "multiscale"):
+        parameters = dict(locals())
+        if isinstance(levels, tfb.Bijector) or not all(isinstance(level, tfb.Bijector) for level in levels):
+            raise TypeError(f"`levels` must be a list of tfb.Bijector; got {levels!r}.")
+        if not levels:
+            raise ValueError("`levels` must hold at least one bijector.")
+        event_shape = checks.shape("event_shape", event_shape, min_rank=3)
+        layers = [as_bijector(level) for level in levels]
+        super().__init__(
+            min_event_ndims=1,
+            inverse_min_event_ndims=3,
+            condition_shape=common_condition_shape(layers),
+            dtype=next((layer.dtype for layer in layers if layer.dtype is not None), None),
+            is_constant_jacobian=all(layer.is_constant_jacobian for layer in layers),
+            parameters=parameters,
+            name=name,
+        )
+        self._levels = layers
+        self._image_shape = self._no_dependency(event_shape)
+        self._latent_shapes = self._no_dependency(self._shapes_of_latents())
+
+    @property
+    def levels(self) -> list[Bijector]:
+        """The levels, the one next to the data first."""
+        return list(self._levels)
+
+    @property
+    def is_initialized(self) -> bool:
+        return all(level.is_initialized for level in self._levels)
+
+    def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
+        h = tf.convert_to_tensor(x)
+        for i, level in enumerate(self._levels):
+            mine = condition if level.condition_shape is not None else None
+            level.initialize(h, mine)
+            h, _ = self._split(level._inverse_and_log_det(h, mine)[0], i)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        if x.shape[-3:] != self._image_shape:
+            raise ValueError(f"`x` must end in the event shape {list(self._image_shape)}; got shape {x.shape}.")
+        h, parts, total = x, [], tf.zeros([], x.dtype)
+        for i, level in enumerate(self._levels):
+            h, log_det = level._inverse_step(h, condition if level.condition_shape is not None else None, 3)
+            h, out = self._split(h, i)
+            parts.append(out)
+            total = total + log_det
+        batch = shapes.batch_shape(parts[-1], 3)
+        sizes = [math.prod(shape) for shape in self._latent_shapes]
+        flat = [
+            tf.reshape(shapes.broadcast_batch(part, batch, 3), shapes.concat(batch, [size]))
+            for part, size in zip(parts, sizes, strict=True)
+        ]
+        return tf.concat(flat, axis=-1), total
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        if z.shape[-1] != sum(map(math.prod, self._latent_shapes)):
+            raise ValueError(f"`z` must have {math.prod(self._image_shape)} elements on its last axis; got {z.shape}.")
+        batch, total = shapes.batch_shape(z, 1), tf.zeros([], z.dtype)
+        flat = tf.split(z, [math.prod(shape) for shape in self._latent_shapes], axis=-1)
+        parts = [
+            tf.reshape(part, shapes.concat(batch, shape)) for part, shape in zip(flat, self._latent_shapes, strict=True)
+        ]
+        h = parts.pop()
+        for level in reversed(self._levels):
+            h, log_det = level._forward_step(h, condition if level.condition_shape is not None else None, 3)
+            total = total + log_det
+            if parts:
+                h = tf.concat([h, shapes.broadcast_batch(parts.pop(), shapes.batch_shape(h, 3), 3)], axis=-1)
+        return h, total
+
+    def _split(self, h: tf.Tensor, level: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """What goes on to the next level and what leaves."""
+        if level == len(self._levels) - 1:
+            return h, h
+        half = h.shape[-1] // 2
+        return h[..., :half], h[..., half:]
+
+    def _shapes_of_latents(self) -> list[tuple[int, ...]]:
+        """The shape of what leaves after each level."""
+        found, shape = [], tf.TensorShape(self._image_shape)
+        for i, level in enumerate(self._levels):
+            shape = level.inverse_event_shape(shape)
+            if i < len(self._levels) - 1:
+                if shape[-1] % 2:
+                    raise ValueError(
+                        f"Level {i} must leave an even number of channels to split; it leaves {shape.as_list()}."
+                    )
+                shape = tf.TensorShape([*shape[:-1], shape[-1] // 2])
+            found.append(tuple(shape.as_list()))
+        return found
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape(self._image_shape)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape([math.prod(self._image_shape)])
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return tf.constant(self._image_shape, tf.int32)
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return tf.constant([math.prod(self._image_shape)], tf.int32)

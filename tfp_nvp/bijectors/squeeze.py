@@ -1,0 +1,103 @@
+"""Squares of pixels as channels, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors.bijector import Bijector
+
+#: Orders in which the pixels of a square become groups of channels.
+ORDERS = ("raster", "checkerboard")
+
+
+class Squeeze(Bijector):
+    """An image x [h f, w f, c] as z [h, w, c f²]: each f × f square of pixels becomes one pixel. log_det = 0.
+
+    The channels of z are f² groups of c, a group for each place in a square.
+
+    Args:
+      factor: f, at least 2; it must divide height and width of x.
+      order: of the groups: "raster", row by row; or "checkerboard", first the places that
+        `masks.checkerboard` keeps, then the others: `masks.channel` after the squeeze then
+        splits as the chessboard did before it (for an even factor).
+
+    Raises:
+      ValueError: for another order; when used, for a size that does not fit.
+
+    >>> Squeeze().inverse(tf.ones([5, 4, 6, 1])).shape
+    TensorShape([5, 2, 3, 4])
+
+    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP",
+    arXiv:1605.08803, section 3.6 and figure 3.
+    """
+
+    def __init__(self, factor: int = 2, *, order: str = "raster", name: str = "squeeze"):
+        parameters = dict(locals())
+        self.factor = checks.integer("factor", factor, 2)
+        if order not in ORDERS:
+            raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
+        self.order = order
+        super().__init__(min_event_ndims=3, is_constant_jacobian=True, parameters=parameters, name=name)
+        places = [(i, j) for i in range(factor) for j in range(factor)]
+        chosen = sorted(places, key=lambda place: sum(place) % 2) if order == "checkerboard" else places
+        self._places = self._no_dependency([places.index(place) for place in chosen])
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        height, width, channels = self._large(z.shape[-3:])
+        batch = shapes.batch_shape(z, 3)
+        groups = tf.reshape(z, (-1, height // self.factor, width // self.factor, self.factor**2, channels))
+        groups = self._pick(groups, [self._places.index(i) for i in range(self.factor**2)])
+        squares = tf.reshape(
+            groups, (-1, height // self.factor, width // self.factor, self.factor, self.factor, channels)
+        )
+        x = tf.transpose(squares, [0, 1, 3, 2, 4, 5])
+        return tf.reshape(x, shapes.concat(batch, (height, width, channels))), tf.zeros([], z.dtype)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        height, width, channels = self._small(x.shape[-3:])
+        batch, c = shapes.batch_shape(x, 3), x.shape[-1]
+        squares = tf.reshape(x, (-1, height, self.factor, width, self.factor, c))
+        groups = tf.reshape(tf.transpose(squares, [0, 1, 3, 2, 4, 5]), (-1, height, width, self.factor**2, c))
+        z = self._pick(groups, self._places)
+        return tf.reshape(z, shapes.concat(batch, (height, width, channels))), tf.zeros([], x.dtype)
+
+    def _pick(self, groups: tf.Tensor, order: list[int]) -> tf.Tensor:
+        if order == sorted(order):
+            return groups
+        planes = tf.unstack(groups, axis=-2)
+        return tf.stack([planes[i] for i in order], axis=-2)
+
+    def _small(self, shape: tf.TensorShape) -> list[int]:
+        height, width, channels = shape.as_list()
+        if height % self.factor or width % self.factor:
+            raise ValueError(
+                f"{self.name} needs an image [..., height, width, channels] of sides that are multiples of "
+                f"{self.factor}; got {shape.as_list()}."
+            )
+        return [height // self.factor, width // self.factor, channels * self.factor**2]
+
+    def _large(self, shape: tf.TensorShape) -> list[int]:
+        height, width, channels = shape.as_list()
+        if channels % self.factor**2:
+            raise ValueError(
+                f"{self.name} needs a squeezed image [..., height, width, channels] of a multiple of "
+                f"{self.factor**2} channels; got {shape.as_list()}."
+            )
+        return [height * self.factor, width * self.factor, channels // self.factor**2]
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape(self._large(shape)) if shape.is_fully_defined() else tf.TensorShape([None] * 3)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape(self._small(shape)) if shape.is_fully_defined() else tf.TensorShape([None] * 3)
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        f = self.factor
+        return tf.stack([shape[0] * f, shape[1] * f, shape[2] // f**2])
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        f = self.factor
+        return tf.stack([shape[0] // f, shape[1] // f, shape[2] * f**2])

@@ -1,0 +1,80 @@
+"""Glow's convolutional network as conditioner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfp_nvp import checks
+from tfp_nvp.conditioners.inputs import join_channels, joined_channels
+from tfp_nvp.conditioners.zero_conv import ZeroConv
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class ConvNet(keras.layers.Layer):
+    """Three convolutions, 3 × 3, 1 × 1 and 3 × 3, from an image to raw numbers for every pixel.
+
+        h = activation(K₁ ∗ [inputs, condition] + b₁),  h = activation(W h + b₂)
+        outputs = (K₃ ∗ h + c) · exp(3 s),  with K₃, c and s zero at first
+
+    Args:
+      num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
+        channels transformed.
+      hidden_units: channels of h, at least 1.
+      activation: a Keras activation.
+      seed: an int for reproducible initial weights.
+      dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
+
+    Shapes: inputs [n, h, w, k] and condition [n, h, w, m], or [n, ...] which goes to every pixel →
+    [n, h, w, num_outputs].
+
+    >>> ConvNet(4, hidden_units=8)(keras.ops.ones([3, 5, 5, 2])).shape
+    TensorShape([3, 5, 5, 4])
+
+    References: Kingma & Dhariwal (2018), "Glow", arXiv:1807.03039, section 3.3 and its code.
+    """
+
+    def __init__(
+        self,
+        num_outputs: int,
+        *,
+        hidden_units: int = 64,
+        activation: Any = "relu",
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.activation = keras.activations.get(activation)
+        self.seed = seed
+        first, second = (keras.initializers.GlorotUniform(None if seed is None else seed + i) for i in range(2))
+        arguments = {"activation": self.activation, "dtype": self.dtype_policy}
+        self.input_layer = keras.layers.Conv2D(
+            hidden_units, 3, padding="same", kernel_initializer=first, name="inputs", **arguments
+        )
+        # A 1 × 1 convolution as what it is: one matrix product.
+        self.hidden_layer = keras.layers.Dense(hidden_units, kernel_initializer=second, name="hidden", **arguments)
+        self.output_layer = ZeroConv(num_outputs, dtype=self.dtype_policy, name="outputs")
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        image = (None, *inputs_shape[1:3])
+        self.input_layer.build((*image, joined_channels(inputs_shape, condition_shape)))
+        self.hidden_layer.build((*image, self.hidden_units))
+        self.output_layer.build((*image, self.hidden_units))
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any = None) -> Any:
+        return self.output_layer(self.hidden_layer(self.input_layer(join_channels(inputs, condition))))
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_outputs": self.num_outputs,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }

@@ -1,0 +1,194 @@
+"""Integers under a density of real numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks, shapes
+from tfp_nvp.distributions.flow import Flow
+
+tfd = tfp.distributions
+
+
+class Dequantized(tfd.Distribution):
+    """Integers 0, …, levels − 1 as real numbers that were rounded down.
+
+        P(x) = ∫ p((x + u) / levels) du / levels^d  over u in [0, 1)^d
+
+    with p the density of `flow`, over events that fill the unit interval. `log_prob` draws u from the
+    noise q(u | x), uniform or learned, and gives
+
+        log (1 / S) Σₛ p((x + uₛ) / levels) / (levels^d q(uₛ | x)),
+
+    for S = `num_samples`: at S = 1, what is trained, a lower bound of log P(x) on average (Theis et al. 2016;
+    Ho et al. 2019), which grows tighter with S (Burda et al. 2016). It is random; give a `seed` to repeat it.
+
+    Args:
+      flow: a `Flow` over real events.
+      levels: number of integers, at least 2.
+      noise: None for uniform noise; or a `Flow` over events of the same shape, whose condition is an
+        event too. Through a sigmoid it is q(u | x); it is given x scaled to (−½, ½), and is trained with
+        `flow`. With a base of `tfd.Logistic(0, 1)`s it starts as uniform noise.
+
+    Raises:
+      TypeError, ValueError: if flow and noise do not fit; from `log_prob` in eager mode, for values that are not
+        integers of the range.
+
+    >>> from tfp_nvp.flows import Glow
+    >>> digits = Dequantized(Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0), levels=17)
+    >>> digits.sample(2, seed=1).dtype
+    tf.int32
+
+    References: Theis, van den Oord & Bethge (2016), arXiv:1511.01844, section 3.1; Ho, Chen, Srinivas, Duan &
+    Abbeel (2019), "Flow++", arXiv:1902.00275, section 3.1; Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519.
+    """
+
+    def __init__(self, flow: Flow, levels: int = 256, noise: Flow | None = None, *, name: str = "dequantized"):
+        parameters = dict(locals())
+        checks.instance("flow", flow, Flow, "tfp_nvp.Glow([28, 28, 1])")
+        self.levels = checks.integer("levels", levels, 2)
+        if noise is not None:
+            checks.instance("noise", noise, Flow, "tfp_nvp.Glow([28, 28, 1], condition_shape=[28, 28, 1])")
+            event = flow.event_shape.as_list()
+            wanted = (event, event)
+            given = (noise.event_shape.as_list(), list(noise.condition_shape or ()))
+            if given != wanted or noise.dtype != flow.dtype:
+                raise ValueError(
+                    f"`noise` must have the flow's event shape {event} as event shape and as condition shape, and its "
+                    f"dtype {flow.dtype.name}; it has {given[0]}, {given[1]} and {noise.dtype.name}."
+                )
+        super().__init__(
+            dtype=tf.int32,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+        self.flow = flow
+        self.noise = noise
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
+        return {}
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of one condition; None if the flow takes none."""
+        return self.flow.condition_shape
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every data-dependent layer has seen `initialize`."""
+        return self.flow.is_initialized and (self.noise is None or self.noise.is_initialized)
+
+    def initialize(self, x: Any, condition: Any = None) -> None:
+        """Sets data-dependent layers (ActNorm) of flow and noise from a batch of integers [n, *event_shape]."""
+        x = self._as_integers(x)
+        u = tf.random.stateless_uniform(x.shape, (0, 0), 1e-3, 1.0 - 1e-3, self.flow.dtype)
+        if self.noise is not None:
+            self.noise.initialize(tf.math.log(u) - tf.math.log1p(-u), self._centered(x))
+        self.flow.initialize((tf.cast(x, u.dtype) + u) / self.levels, condition)
+
+    def bits_per_dim(self, x: Any, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
+        """−log₂ P(x) / d, bits per dimension: [..., *event] → [...]. Arguments are as for `log_prob`."""
+        log_prob = self.log_prob(x, condition=condition, num_samples=num_samples, seed=seed)
+        return -log_prob / (self._size * math.log(2.0))
+
+    def dequantize(self, x: Any, seed: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """(x + u) / levels, in (0, 1), of integers x [..., *event], and log q(u | x) [...], 0 for uniform noise."""
+        x = self._as_integers(x)
+        rank = self.event_shape.rank
+        seed, dtype = tfp.random.sanitize_seed(_stateless(seed)), self.flow.dtype
+        if self.noise is None:
+            u = tf.random.stateless_uniform(tf.shape(x), seed, dtype=dtype, alg="philox")
+            log_q = tf.zeros(tf.shape(x)[: x.shape.rank - rank], dtype)
+        else:
+            v, log_q = self.noise.sample_and_log_prob(seed=seed, condition=self._centered(x))
+            u = tf.sigmoid(v)
+            slope = tf.math.log_sigmoid(v) + tf.math.log_sigmoid(-v)  # of the sigmoid
+            log_q -= tf.reduce_sum(slope, axis=list(range(-rank, 0)))
+        # Rounding may not put an outermost value on the bounds, where a flow of the interval has no density.
+        y, resolution = (tf.cast(x, dtype) + u) / self.levels, dtype.as_numpy_dtype(np.finfo(dtype.as_numpy_dtype).eps)
+        return tf.clip_by_value(y, resolution / self.levels, 1.0 - resolution), log_q
+
+    def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tf.Tensor:
+        """A latent of integers, with noise drawn from `seed`: [..., *event] → [..., *z event]."""
+        return self.flow.encode(self.dequantize(x, seed)[0], condition)[0]
+
+    def decode(self, z: Any, condition: Any = None) -> tf.Tensor:
+        """The integers of latents: [..., *z event] → [..., *event]."""
+        return self._quantize(self.flow.decode(z, condition)[0])
+
+    # TFP's hooks.
+
+    def _event_shape(self) -> tf.TensorShape:
+        return self.flow.event_shape
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self.flow.event_shape_tensor()
+
+    def _batch_shape(self) -> tf.TensorShape:
+        return self.flow.batch_shape
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        return self.flow.batch_shape_tensor()
+
+    def _log_prob(self, x: tf.Tensor, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
+        samples = checks.integer("num_samples", num_samples, 1)
+        x = self._as_integers(x)
+        if samples > 1:
+            x = tf.broadcast_to(x, shapes.concat([samples], shapes.batch_shape(x, 0)))
+        y, log_q = self.dequantize(x, seed)
+        given = {} if condition is None else {"condition": condition}
+        log_weights = self.flow.log_prob(y, **given) - self._size * math.log(self.levels) - log_q
+        if samples == 1:
+            return log_weights
+        return tf.reduce_logsumexp(log_weights, axis=0) - math.log(samples)
+
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_log_prob(self._as_integers(value), name, **kwargs)
+
+    def _prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        return tf.exp(self._log_prob(x, **kwargs))
+
+    def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
+        return self._quantize(self.flow.sample(sample_shape, seed=seed, **kwargs))
+
+    # Integers.
+
+    @property
+    def _size(self) -> int:
+        return math.prod(self.event_shape.as_list())
+
+    def _as_integers(self, x: Any) -> tf.Tensor:
+        """`x` as int32 [..., *event]; its values are checked where they are known."""
+        x = tf.convert_to_tensor(x)
+        event = self.event_shape
+        if x.shape.rank is None or x.shape.rank < event.rank or x.shape[x.shape.rank - event.rank :] != event:
+            raise ValueError(f"`x` must end in the event shape {event.as_list()} of {self.name}; got shape {x.shape}.")
+        if tf.executing_eagerly():
+            values = x.numpy()
+            bad = ~((values >= 0) & (values < self.levels) & (values == np.floor(values)))
+            if bad.any():
+                raise ValueError(
+                    f"`x` must hold integers from 0 to levels − 1 = {self.levels - 1}; {values[bad][0]} is none."
+                )
+        return tf.cast(x, tf.int32)
+
+    def _quantize(self, y: tf.Tensor) -> tf.Tensor:
+        """Real numbers rounded down; those beyond the unit interval become the nearest level."""
+        return tf.cast(tf.clip_by_value(tf.floor(y * self.levels), 0, self.levels - 1), tf.int32)
+
+    def _centered(self, x: tf.Tensor) -> tf.Tensor:
+        return (tf.cast(x, self.flow.dtype) + 0.5) / self.levels - 0.5
+
+
+def _stateless(seed: Any) -> Any:
+    """An int seed as a stateless one, so that equal seeds give equal noise on every call."""
+    return tf.constant([seed, 0], tf.int32) if isinstance(seed, (int, np.integer)) else seed

@@ -1,0 +1,123 @@
+"""Glow: multi-scale image flows of couplings and 1 × 1 convolutions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks, masks
+from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, InvertibleConv1x1, Multiscale, Squeeze
+from tfp_nvp.conditioners import ConvNet
+from tfp_nvp.distributions import Flow
+from tfp_nvp.flows.recipe import base_of, known_seed, network_dtype, seeds
+from tfp_nvp.transformers import Affine, Transformer
+
+tfd = tfp.distributions
+
+
+class Glow(Flow):
+    """Levels of: squeeze; steps of ActNorm, 1 × 1 convolution and coupling; half of the channels leave.
+
+    What leaves a level has a Gaussian whose mean and deviation a network computes from what stays
+    (`learned_prior`), or the base itself. The latent is one vector [h · w · c]: `encode`,
+    `decode` and `temperature` are those of every flow.
+
+    Events are images of real numbers: pixels themselves, or what `Dequantized` makes of
+    integers. ActNorm brings any scale of data to that of the base.
+
+    Args:
+      event_shape: [h, w, c]; h and w multiples of 2^num_levels.
+      num_levels: number of levels, at least 1.
+      num_steps: steps per level, at least 1.
+      hidden_units: channels of each conditioner's hidden layers.
+      activation: a Keras activation.
+      transformer: what each coupling applies to its half: affine as in the paper, `Shift` for additive couplings, or
+        `RationalQuadratic`.
+      learned_prior: whether what leaves a level depends on what stays.
+      condition_shape: shape of the condition: of an image [h', w', m], which is joined to the channels at levels of
+        its size, or of anything else, which goes to every pixel; or None.
+      base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
+      seed: an int for reproducible initial weights.
+      dtype: of weights and values.
+
+    Raises:
+      TypeError, ValueError: if an argument is out of its range.
+
+    >>> flow = Glow([4, 4, 1], num_levels=2, num_steps=1, hidden_units=4, seed=0)
+    >>> flow.sample(3, seed=1).shape
+    TensorShape([3, 4, 4, 1])
+
+    References: Kingma & Dhariwal (2018), "Glow: Generative Flow with Invertible 1×1
+    Convolutions", arXiv:1807.03039.
+    """
+
+    def __init__(
+        self,
+        event_shape: Any,
+        *,
+        num_levels: int = 2,
+        num_steps: int = 8,
+        hidden_units: int = 64,
+        activation: Any = "relu",
+        transformer: Transformer | None = None,
+        learned_prior: bool = True,
+        condition_shape: Any = None,
+        base: tfd.Distribution | None = None,
+        seed: int | None = None,
+        dtype: Any = "float32",
+        name: str = "glow",
+    ):
+        seed = known_seed(seed)
+        parameters = dict(locals())
+        event_shape = checks.image_shape("event_shape", event_shape)
+        num_levels = checks.integer("num_levels", num_levels, 1)
+        num_steps = checks.integer("num_steps", num_steps, 1)
+        height, width, channels = event_shape
+        if height % 2**num_levels or width % 2**num_levels:
+            raise ValueError(
+                f"`event_shape` must have sides that are multiples of 2^num_levels = {2**num_levels}; "
+                f"got {list(event_shape)}. Use fewer levels, or pad the images."
+            )
+        transformer = (
+            Affine()
+            if transformer is None
+            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        )
+        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
+        options = {"condition_shape": condition_shape, "dtype": dtype}
+        network = partial(ConvNet, hidden_units=hidden_units, activation=activation, dtype=network_dtype(dtype))
+        numbers = iter(seeds(seed, num_levels * (2 * num_steps + 1)))
+        levels = []
+        for level in range(num_levels):
+            height, width, channels = height // 2, width // 2, channels * 4
+            mask = masks.channel(height, width, channels)
+            rest = channels - channels // 2
+            layers: list[Bijector] = [Squeeze(name=f"squeeze_{level}")]
+            for step in range(num_steps):
+                suffix = f"{level}_{step}"
+                layers += [
+                    ActNorm(mask.shape, dtype=dtype, name=f"act_norm_{suffix}"),
+                    InvertibleConv1x1(mask.shape, seed=next(numbers), dtype=dtype, name=f"conv_{suffix}"),
+                    Coupling(
+                        transformer,
+                        network(transformer.num_parameters * rest, seed=next(numbers)),
+                        mask,
+                        name=f"coupling_{suffix}",
+                        **options,
+                    ),
+                ]
+            if level < num_levels - 1:
+                if learned_prior:
+                    prior = network(2 * rest, seed=next(numbers))
+                    layers.append(Coupling(Affine(), prior, mask, name=f"prior_{level}", **options))
+                channels //= 2
+            levels.append(Chain(layers, name=f"level_{level}"))
+        size = event_shape[0] * event_shape[1] * event_shape[2]
+        super().__init__(
+            base_of(base, (size,), dtype),
+            Multiscale(levels, event_shape),
+            parameters=parameters,
+            name=name,
+        )
