@@ -86,3 +86,10 @@ def test_every_example_is_tested_and_numbered():
         "07_regression",
     ]
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == tested
+
+
+def test_glow_digits(tmp_path):
+    found = main_of("08_glow_digits")(steps=60, num_steps=2, out=str(tmp_path))
+    assert 1.0 < found["bits_100"] < found["bits"] < found["uniform"]
+    assert found["inverse_error"] < 1e-2
+    assert (tmp_path / "glow_digits.png").stat().st_size > 10_000

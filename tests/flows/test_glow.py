@@ -40,6 +40,13 @@ def test_temperature_draws_towards_the_image_of_the_mean():
     np.testing.assert_allclose(flow.sample(2, seed=1, temperature=0.0), tf.stack([mean, mean]), atol=1e-5)
 
 
+def test_a_batch_of_no_rows_gives_none():
+    flow = small()
+    assert flow.log_prob(tf.zeros([0, 4, 4, 2])).shape == [0]
+    log_prob = tf.function(lambda x: flow.log_prob(x), input_signature=[tf.TensorSpec([None, 4, 4, 2])])
+    assert log_prob(tf.zeros([0, 4, 4, 2])).shape == [0]
+
+
 def test_errors_say_what_to_do():
     with pytest.raises(ValueError, match=r"multiples of 2\^num_levels = 4.*\[6, 4, 1\].*fewer levels"):
         nvp.Glow([6, 4, 1])

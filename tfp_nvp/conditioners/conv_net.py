@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
 from tfp_nvp.conditioners.inputs import join_channels, joined_channels
-from tfp_nvp.conditioners.zero_conv import ZeroConv
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -50,13 +50,12 @@ class ConvNet(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.seed = seed
         first, second = (keras.initializers.GlorotUniform(None if seed is None else seed + i) for i in range(2))
-        arguments = {"activation": self.activation, "dtype": self.dtype_policy}
-        self.input_layer = keras.layers.Conv2D(
-            hidden_units, 3, padding="same", kernel_initializer=first, name="inputs", **arguments
-        )
+        self.input_layer = Convolution(hidden_units, kernel_initializer=first, dtype=self.dtype_policy, name="inputs")
         # A 1 × 1 convolution as what it is: one matrix product.
-        self.hidden_layer = keras.layers.Dense(hidden_units, kernel_initializer=second, name="hidden", **arguments)
-        self.output_layer = ZeroConv(num_outputs, dtype=self.dtype_policy, name="outputs")
+        self.hidden_layer = keras.layers.Dense(
+            hidden_units, activation=self.activation, kernel_initializer=second, dtype=self.dtype_policy, name="hidden"
+        )
+        self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         image = (None, *inputs_shape[1:3])
@@ -66,7 +65,8 @@ class ConvNet(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, condition: Any = None) -> Any:
-        return self.output_layer(self.hidden_layer(self.input_layer(join_channels(inputs, condition))))
+        h = self.activation(self.input_layer(join_channels(inputs, condition)))
+        return self.output_layer(self.hidden_layer(h))
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
         return (*inputs_shape[:-1], self.num_outputs)

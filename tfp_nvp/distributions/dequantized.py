@@ -89,10 +89,10 @@ class Dequantized(tfd.Distribution):
 
     def initialize(self, x: Any, condition: Any = None) -> None:
         """Sets data-dependent layers (ActNorm) of flow and noise from a batch of integers [n, *event_shape]."""
-        x = self._as_integers(x)
+        x = self.as_integers(x)
         u = tf.random.stateless_uniform(x.shape, (0, 0), 1e-3, 1.0 - 1e-3, self.flow.dtype)
         if self.noise is not None:
-            self.noise.initialize(tf.math.log(u) - tf.math.log1p(-u), self._centered(x))
+            self.noise.initialize(tf.math.log(u) - tf.math.log1p(-u), self.centered(x))
         self.flow.initialize((tf.cast(x, u.dtype) + u) / self.levels, condition)
 
     def bits_per_dim(self, x: Any, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
@@ -102,20 +102,31 @@ class Dequantized(tfd.Distribution):
 
     def dequantize(self, x: Any, seed: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """(x + u) / levels, in (0, 1), of integers x [..., *event], and log q(u | x) [...], 0 for uniform noise."""
-        x = self._as_integers(x)
-        rank = self.event_shape.rank
-        seed, dtype = tfp.random.sanitize_seed(_stateless(seed)), self.flow.dtype
+        x = self.as_integers(x)
+        seed = tfp.random.sanitize_seed(_stateless(seed))
         if self.noise is None:
-            u = tf.random.stateless_uniform(tf.shape(x), seed, dtype=dtype, alg="philox")
-            log_q = tf.zeros(tf.shape(x)[: x.shape.rank - rank], dtype)
-        else:
-            v, log_q = self.noise.sample_and_log_prob(seed=seed, condition=self._centered(x))
-            u = tf.sigmoid(v)
-            slope = tf.math.log_sigmoid(v) + tf.math.log_sigmoid(-v)  # of the sigmoid
-            log_q -= tf.reduce_sum(slope, axis=list(range(-rank, 0)))
+            u = tf.random.stateless_uniform(tf.shape(x), seed, dtype=self.flow.dtype, alg="philox")
+            return self.add_noise(x, u), tf.zeros(tf.shape(x)[: x.shape.rank - self.event_shape.rank], u.dtype)
+        return self.add_learned_noise(x, *self.noise.sample_and_log_prob(seed=seed, condition=self.centered(x)))
+
+    def add_noise(self, x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        """(x + u) / levels, in (0, 1), of integers x and numbers u in [0, 1]."""
         # Rounding may not put an outermost value on the bounds, where a flow of the interval has no density.
-        y, resolution = (tf.cast(x, dtype) + u) / self.levels, dtype.as_numpy_dtype(np.finfo(dtype.as_numpy_dtype).eps)
-        return tf.clip_by_value(y, resolution / self.levels, 1.0 - resolution), log_q
+        resolution = u.dtype.as_numpy_dtype(np.finfo(u.dtype.as_numpy_dtype).eps)
+        y = (tf.cast(x, u.dtype) + u) / self.levels
+        return tf.clip_by_value(y, resolution / self.levels, 1.0 - resolution)
+
+    def add_learned_noise(self, x: tf.Tensor, v: tf.Tensor, log_q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(x + u) / levels and log q(u | x), of a draw v of `noise` and its log-density, u = sigmoid(v)."""
+        slope = tf.math.log_sigmoid(v) + tf.math.log_sigmoid(-v)  # of the sigmoid
+        return self.add_noise(x, tf.sigmoid(v)), log_q - tf.reduce_sum(slope, axis=self._axes)
+
+    def bound(self, x: tf.Tensor, y: tf.Tensor, log_q: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """log p(y) − d log levels − log q for y, log q as of `dequantize`: [...]; −∞ where x is out of range."""
+        given = {} if condition is None else {"condition": condition}
+        log_weight = self.flow.log_prob(y, **given) - self._size * math.log(self.levels) - log_q
+        possible = tf.reduce_all((x >= 0) & (x < self.levels), axis=self._axes)
+        return tf.where(possible, log_weight, tf.constant(-np.inf, log_weight.dtype))
 
     def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tf.Tensor:
         """A latent of integers, with noise drawn from `seed`: [..., *event] → [..., *z event]."""
@@ -123,7 +134,7 @@ class Dequantized(tfd.Distribution):
 
     def decode(self, z: Any, condition: Any = None) -> tf.Tensor:
         """The integers of latents: [..., *z event] → [..., *event]."""
-        return self._quantize(self.flow.decode(z, condition)[0])
+        return self.quantize(self.flow.decode(z, condition)[0])
 
     # TFP's hooks.
 
@@ -141,32 +152,39 @@ class Dequantized(tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
         samples = checks.integer("num_samples", num_samples, 1)
-        x = self._as_integers(x)
+        x = self.as_integers(x)
         if samples > 1:
             x = tf.broadcast_to(x, shapes.concat([samples], shapes.batch_shape(x, 0)))
-        y, log_q = self.dequantize(x, seed)
-        given = {} if condition is None else {"condition": condition}
-        log_weights = self.flow.log_prob(y, **given) - self._size * math.log(self.levels) - log_q
+        log_weights = self.bound(x, *self.dequantize(x, seed), condition)
         if samples == 1:
             return log_weights
         return tf.reduce_logsumexp(log_weights, axis=0) - math.log(samples)
 
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return super()._call_log_prob(self._as_integers(value), name, **kwargs)
+        return super()._call_log_prob(self.as_integers(value), name, **kwargs)
 
     def _prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return tf.exp(self._log_prob(x, **kwargs))
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
-        return self._quantize(self.flow.sample(sample_shape, seed=seed, **kwargs))
+        return self.quantize(self.flow.sample(sample_shape, seed=seed, **kwargs))
 
     # Integers.
+
+    @property
+    def integer_dtype(self) -> tf.DType:
+        """The smallest dtype of a client's integers: uint8, or int32 for more than 256 levels."""
+        return tf.uint8 if self.levels <= 256 else tf.int32
+
+    @property
+    def _axes(self) -> list[int]:
+        return list(range(-self.event_shape.rank, 0))
 
     @property
     def _size(self) -> int:
         return math.prod(self.event_shape.as_list())
 
-    def _as_integers(self, x: Any) -> tf.Tensor:
+    def as_integers(self, x: Any) -> tf.Tensor:
         """`x` as int32 [..., *event]; its values are checked where they are known."""
         x = tf.convert_to_tensor(x)
         event = self.event_shape
@@ -181,11 +199,12 @@ class Dequantized(tfd.Distribution):
                 )
         return tf.cast(x, tf.int32)
 
-    def _quantize(self, y: tf.Tensor) -> tf.Tensor:
+    def quantize(self, y: tf.Tensor) -> tf.Tensor:
         """Real numbers rounded down; those beyond the unit interval become the nearest level."""
         return tf.cast(tf.clip_by_value(tf.floor(y * self.levels), 0, self.levels - 1), tf.int32)
 
-    def _centered(self, x: tf.Tensor) -> tf.Tensor:
+    def centered(self, x: tf.Tensor) -> tf.Tensor:
+        """x scaled to (−½, ½): the condition of `noise`."""
         return (tf.cast(x, self.flow.dtype) + 0.5) / self.levels - 0.5
 
 

@@ -32,6 +32,9 @@ def export(
         sample, sample_tempered        seed, condition (, temperature)    →  x
         encode, decode                 x or z, condition                  →  z or x, log_det
 
+    Of a `Dequantized` distribution x are integers (uint8 up to 256 levels), `log_prob` and `encode` take
+    the `seed` of the noise too, and `encode` and `decode` give no log_det.
+
     Every input and output has the batch as its first dimension. `seed` is int32 [n, 2], one
     for each row: equal seeds give equal rows, whatever else a server puts in the batch. The
     condition is the raw one, before a `FlowModel`'s encoder.

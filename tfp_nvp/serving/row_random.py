@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.distributions import Flow, StandardNormal
+from tfp_nvp.distributions import Dequantized, Flow, StandardNormal
 from tfp_nvp.serving.threefry import normals, uniforms
 
 tfd = tfp.distributions
@@ -35,6 +35,8 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     """
     if isinstance(distribution, Flow):
         return distribution.decode(base_rows(distribution, seed, condition), condition)[0]
+    if isinstance(distribution, Dequantized):
+        return distribution.quantize(sample_rows(distribution.flow, seed, condition))
     if type(distribution) in (_Transformed, tfd.TransformedDistribution) and _has_no_batch(distribution.distribution):
         return distribution.bijector.forward(sample_rows(distribution.distribution, seed))
     size = math.prod(distribution.event_shape.as_list())
@@ -58,6 +60,18 @@ def base_rows(flow: Flow, seed: tf.Tensor, condition: tf.Tensor | None, temperat
         return z
     mean = base.mean(**flow._for_base(condition))
     return mean + tf.reshape(temperature, [-1] + [1] * base.event_shape.rank) * (z - mean)
+
+
+def dequantize_rows(distribution: Dequantized, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `distribution.dequantize` gives of integers x [n, *event_shape], the noise of row i from `seed[i]`."""
+    noise = distribution.noise
+    if noise is None:
+        u = _as_events(distribution.flow, uniforms, seed, math.prod(distribution.event_shape.as_list()))
+        return distribution.add_noise(x, u), tf.zeros([], u.dtype)
+    condition = distribution.centered(x)
+    z = base_rows(noise, seed, condition)
+    v, log_det = noise.decode(z, condition)
+    return distribution.add_learned_noise(x, v, noise.distribution.log_prob(z, **noise._for_base(condition)) - log_det)
 
 
 def _core(distribution: tfd.Distribution) -> tfd.Distribution:

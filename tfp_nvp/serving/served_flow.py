@@ -54,9 +54,9 @@ class ServedFlow:
         """The names of what the folder offers."""
         return sorted(set(self._loaded.signatures) - {"serving_default"})
 
-    def log_prob(self, x: Any, condition: Any = None) -> np.ndarray:
-        """Log-density in nats: [n, *event_shape] → [n]."""
-        return self._run("log_prob", len(x), condition, x=x)["log_prob"]
+    def log_prob(self, x: Any, condition: Any = None, *, seed: int = 0) -> np.ndarray:
+        """Log-density in nats: [n, *event_shape] → [n]. Noise that integers need is drawn from `seed`, row by row."""
+        return self._run("log_prob", len(x), condition, x=x, **self._noise("log_prob", len(x), seed))["log_prob"]
 
     def sample(self, n: int, *, seed: int = 0, condition: Any = None, temperature: Any = None) -> np.ndarray:
         """n samples [n, *event_shape]: row i is drawn with the seed (`seed`, i).
@@ -67,22 +67,27 @@ class ServedFlow:
           condition: n rows, or a single one for all; a dict by input name if there are several.
           temperature: one number, or [n]; latents are drawn towards the base's mean by it.
         """
-        checks.integer("n", n, 0)
-        first = np.asarray([checks.integer("seed", seed, 0) & 0xFFFFFFFF], np.uint32).view(np.int32)
-        seeds = np.stack([np.broadcast_to(first, [n]), np.arange(n, dtype=np.int32)], axis=-1)
+        seeds = _seeds(checks.integer("n", n, 0), seed)
         if temperature is None:
             return self._run("sample", n, condition, seed=seeds)["x"]
         return self._run("sample_tempered", n, condition, seed=seeds, temperature=temperature)["x"]
 
-    def encode(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Latents and log |det ∂z/∂x| of data."""
-        outputs = self._run("encode", len(x), condition, x=x)
-        return outputs["z"], outputs["log_det"]
+    def encode(self, x: Any, condition: Any = None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+        """Latents and log |det ∂z/∂x| of data; None for the log-det of integers."""
+        outputs = self._run("encode", len(x), condition, x=x, **self._noise("encode", len(x), seed))
+        return outputs["z"], outputs.get("log_det")
 
-    def decode(self, z: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Data and log |det ∂x/∂z| of latents."""
+    def decode(self, z: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Data and log |det ∂x/∂z| of latents; None for the log-det of integers."""
         outputs = self._run("decode", len(z), condition, z=z)
-        return outputs["x"], outputs["log_det"]
+        return outputs["x"], outputs.get("log_det")
+
+    def _noise(self, name: str, n: int, seed: int) -> dict[str, np.ndarray]:
+        """Seeds of n rows, if a signature takes them."""
+        if name not in self._loaded.signatures:
+            return {}
+        takes = "seed" in self._loaded.signatures[name].structured_input_signature[1]
+        return {"seed": _seeds(n, seed)} if takes else {}
 
     def _run(self, name: str, n: int, condition: Any, **inputs: Any) -> dict[str, np.ndarray]:
         if name not in self._loaded.signatures:
@@ -95,6 +100,12 @@ class ServedFlow:
             raise ValueError(f"{name} of {self.folder} takes {sorted(specs)}; got {sorted(inputs)}.")
         outputs = function(**{key: _as_rows(inputs[key], spec, n) for key, spec in specs.items()})
         return {key: value.numpy() for key, value in outputs.items()}
+
+
+def _seeds(n: int, seed: int) -> np.ndarray:
+    """(seed, i) for each row; int32 [n, 2]."""
+    first = np.asarray([checks.integer("seed", seed, 0) & 0xFFFFFFFF], np.uint32).view(np.int32)
+    return np.stack([np.broadcast_to(first, [n]), np.arange(n, dtype=np.int32)], axis=-1)
 
 
 def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> tf.Tensor:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Flow
+from tfp_nvp.distributions import Dequantized, Flow
 from tfp_nvp.serving.inputs import Served, Specs, condition_of, condition_specs, rows
-from tfp_nvp.serving.row_random import base_rows, sample_rows
+from tfp_nvp.serving.row_random import base_rows, dequantize_rows, sample_rows
 
 Tensors = dict[str, tf.Tensor]
 
@@ -33,10 +33,13 @@ def signatures(model: Served) -> dict[str, Signature]:
         encode            x, condition                                     →  z, log_det [n]
         decode            z, condition                                     →  x, log_det [n]
 
-    The last three are a flow's. Every tensor has the batch as its first dimension, and
-    each evaluates every network once.
+    The last three are a flow's. Of a `Dequantized` distribution x are integers, `log_prob` and
+    `encode` also take the seed of the noise, and there is no log_det. Every tensor has the batch as
+    its first dimension, and each evaluates every network once.
     """
     distribution, condition = model.distribution, condition_specs(model)
+    if isinstance(distribution, Dequantized):
+        return _of_integers(model, distribution, condition)
     x = {"x": rows("x", distribution.event_shape, distribution.dtype)}
     seed = {"seed": rows("seed", [2], tf.int32)}
     float_dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
@@ -53,6 +56,43 @@ def signatures(model: Served) -> dict[str, Signature]:
         made["encode"] = Signature(_encode(model), x | condition, z | log_det)
         made["decode"] = Signature(_decode(model), z | condition, x | log_det)
     return made
+
+
+def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> dict[str, Signature]:
+    """The signatures of integers under the density of a flow."""
+    flow, base = distribution.flow, distribution.flow.distribution
+    integers = distribution.integer_dtype
+    x = {"x": rows("x", distribution.event_shape, integers)}
+    seed = {"seed": rows("seed", [2], tf.int32)}
+    z = {"z": rows("z", base.event_shape, base.dtype)}
+    temperature = {"temperature": rows("temperature", [], base.dtype)}
+
+    def log_prob(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x = tf.cast(x, tf.int32)
+        y, log_q = dequantize_rows(distribution, x, seed)
+        return {"log_prob": distribution.bound(x, y, log_q, condition_of(model, raw))}
+
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"x": tf.cast(sample_rows(distribution, seed, condition_of(model, raw)), integers)}
+
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        given = condition_of(model, raw)
+        return {"x": tf.cast(distribution.decode(base_rows(flow, seed, given, temperature), given), integers)}
+
+    def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        y, _ = dequantize_rows(distribution, tf.cast(x, tf.int32), seed)
+        return {"z": flow.encode(y, condition_of(model, raw))[0]}
+
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"x": tf.cast(distribution.decode(z, condition_of(model, raw)), integers)}
+
+    return {
+        "log_prob": Signature(log_prob, x | seed | condition, {"log_prob": rows("log_prob", [], flow.dtype)}),
+        "sample": Signature(sample, seed | condition, x),
+        "sample_tempered": Signature(sample_tempered, seed | temperature | condition, x),
+        "encode": Signature(encode, x | seed | condition, z),
+        "decode": Signature(decode, z | condition, x),
+    }
 
 
 def trace(made: dict[str, Signature]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
     if not expected.size:
         return
     v, e = value.astype(np.float64), expected.astype(np.float64)
+    if expected.dtype.kind in "iu":
+        # Integers are real numbers rounded down: one that is all but whole may fall on either side.
+        near = np.abs(v - e) <= 1.0
+        if near.all() and np.count_nonzero(v != e) <= 1 + 0.01 * e.size:
+            return
     finite = np.isfinite(e)
     size = np.abs(np.where(finite, e, 0.0))
     room = _TOLERANCE.get(expected.dtype.name, 0.0) * (1.0 + size + np.median(size))
