@@ -82,3 +82,33 @@ def test_wrong_arguments_are_refused(make_flow):
         nvp.FlowModel(make_flow(condition_shape=[2]), encoder=lambda c: c)
     with pytest.raises(ValueError, match="takes none"):
         nvp.FlowModel(make_flow(), encoder=keras.layers.Dense(2))
+
+
+def test_predict_reads_a_file_batch_by_batch(tmp_path, rng):
+    model = nvp.FlowModel(nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=0))
+    x = rng.normal(size=(1000, 2)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    largest = 0
+
+    class Watched(np.ndarray):
+        def __getitem__(self, rows):
+            nonlocal largest
+            part = super().__getitem__(rows)
+            largest = max(largest, len(part))
+            return part
+
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r").view(Watched)
+    log_prob = model.predict(mapped, batch_size=64, verbose=0)
+    np.testing.assert_allclose(log_prob, model.log_prob(x), rtol=1e-5)
+    assert largest == 64
+    np.testing.assert_allclose(model.predict(x.astype(np.float64), verbose=0), log_prob, rtol=1e-5)
+    assert model.predict(x[:0], verbose=0).shape == (0,)
+
+
+def test_predict_of_a_condition_for_each_row(rng):
+    model = nvp.FlowModel(nvp.RealNVP([2], num_layers=1, hidden_units=[4], condition_shape=[3], seed=0))
+    x, condition = (rng.normal(size=(70, size)).astype(np.float32) for size in (2, 3))
+    log_prob = model.predict((condition, x), batch_size=32, verbose=0)
+    np.testing.assert_allclose(log_prob, model.log_prob(x, condition), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"condition for each row; got \[5, 70\]"):
+        model.predict((condition[:5], x))
