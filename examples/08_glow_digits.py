@@ -64,7 +64,7 @@ def main(steps: int = 3000, num_steps: int = 6, out: str | None = None) -> dict[
     )
 
     # 4. Measure.
-    z = digits.encode(test, seed=1)
+    z, _ = digits.encode(test, seed=1)
     exact = digits.dequantize(test, seed=1)[0]
     found = {
         "bits": float(tf.reduce_mean(digits.bits_per_dim(test, seed=1))),
@@ -88,10 +88,10 @@ def draw(digits: nvp.Dequantized, test: np.ndarray, path: Path) -> None:
     """Samples at temperatures, ways between pairs of digits through the latent space, and the ends of the ranking."""
     columns = 12
     rows = {f"T = {t:g}": digits.sample(columns, seed=3, temperature=t) for t in (0.5, 0.7, 1.0)}
-    z = digits.encode(test[:6], seed=0).numpy()
+    z = digits.encode(test[:6], seed=0)[0].numpy()
     way = np.linspace(0.0, 1.0, columns)[:, np.newaxis]
     for i in range(0, 6, 2):
-        rows[f"way {i // 2 + 1}"] = digits.decode((1 - way) * z[i] + way * z[i + 1])
+        rows[f"way {i // 2 + 1}"] = digits.decode((1 - way) * z[i] + way * z[i + 1])[0]
     order = np.argsort(digits.log_prob(test, num_samples=20, seed=0))
     rows["most likely"], rows["least likely"] = test[order[::-1][:columns]], test[order[:columns]]
     figure = Figure(figsize=(0.55 * columns + 1.0, 0.6 * len(rows)), layout="constrained")

@@ -33,7 +33,7 @@ if TYPE_CHECKING or not _is_command_line():
         transformers,
     )
     from tfp_nvp.distributions import Dequantized, Flow
-    from tfp_nvp.flows import IAF, MAF, NICE, Glow, NeuralSplineFlow, RealNVP
+    from tfp_nvp.flows import IAF, MAF, NICE, Glow, ImageRealNVP, NeuralSplineFlow, RealNVP
     from tfp_nvp.serving import export  # type: ignore[no-redef]  # also a module of that name
     from tfp_nvp.training import FlowModel, fit  # type: ignore[no-redef]
 
@@ -45,6 +45,7 @@ __all__ = [
     "Flow",
     "FlowModel",
     "Glow",
+    "ImageRealNVP",
     "NeuralSplineFlow",
     "RealNVP",
     "bijectors",

@@ -81,6 +81,10 @@ def test_multiscale_initializes_every_level_from_what_reaches_it(rng):
 def test_multiscale_refuses_what_it_cannot_split():
     with pytest.raises(ValueError, match="even number of channels"):
         Multiscale([tfb.Identity(), tfb.Identity()], [4, 4, 3])
+    with pytest.raises(ValueError, match="Level 0 must map images to images"):
+        Multiscale([Multiscale([Squeeze()], [4, 4, 1])], [4, 4, 1])
+    with pytest.raises(ValueError, match=r"`event_shape` must be \[height, width, channels\]"):
+        Multiscale([Squeeze()], [4, 4, 1, 1])
     with pytest.raises(ValueError, match="at least one bijector"):
         Multiscale([], [4, 4, 1])
     with pytest.raises(TypeError, match="list of tfb"):

@@ -32,6 +32,10 @@ def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.uniform(0.2, 3.0, size=shape)
 
 
+def unit(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(0.05, 0.95, size=shape)
+
+
 def within_support(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Data of the case `support`."""
     low, high = rng.uniform(-0.8, 0.8, size=shape), rng.uniform(0.7, 1.9, size=shape)
@@ -200,6 +204,11 @@ def glow(**arguments: Any) -> Callable[[str], distributions.Flow]:
     return lambda dtype: flows.Glow(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
 
 
+def image_real_nvp(**arguments: Any) -> Callable[[str], distributions.Flow]:
+    sizes = {"event_shape": [4, 4, 1], "hidden_units": 3, "num_blocks": 1}
+    return lambda dtype: flows.ImageRealNVP(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
+
+
 def orthogonal(dtype: str) -> bijectors.InvertibleLinear:
     return bijectors.InvertibleLinear([4], seed=3, start="orthogonal", dtype=dtype)
 
@@ -274,6 +283,7 @@ BIJECTORS = [
         (3, 2, 2),
         (3, 2, 1),
     ),
+    Case("logit", lambda dtype: bijectors.Logit(0.05), (3,), sample=unit, any_shape=True),
     Case("permute", lambda dtype: bijectors.Permute([2, 0, 1]), (3,)),
     Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
     Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
@@ -316,6 +326,8 @@ FLOWS = [
     Case("glow", glow(), (4, 4, 1)),
     Case("glow_conditional", glow(condition_shape=[2]), (4, 4, 1), (2,)),
     Case("glow_spline_plain_prior", glow(transformer=spline(), learned_prior=False), (4, 4, 1)),
+    Case("image_real_nvp", image_real_nvp(), (4, 4, 1), sample=unit),
+    Case("image_real_nvp_conditional", image_real_nvp(condition_shape=[4, 4, 1], alpha=None), (4, 4, 1), (4, 4, 1)),
     Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
     Case(
         "neural_spline_conditional",

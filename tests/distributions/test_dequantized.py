@@ -78,7 +78,7 @@ def test_samples_and_latents_are_integers_of_the_range():
     assert x.dtype == tf.int32
     assert x.shape == [3, 2, 4, 4, 1]
     assert set(np.unique(x)) <= set(range(5))
-    np.testing.assert_array_equal(digits.decode(digits.encode(x, seed=2)), x)
+    np.testing.assert_array_equal(digits.decode(digits.encode(x, seed=2)[0])[0], x)
 
 
 def test_rounding_never_puts_a_value_on_the_bounds():
@@ -120,3 +120,52 @@ def test_it_trains_saves_and_reports_bits_per_dim(learned, tmp_path, rng):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras").distribution
     np.testing.assert_array_equal(again.log_prob(x[:5], seed=1), model.distribution.log_prob(x[:5], seed=1))
+
+
+def test_samples_of_the_noise_stay_apart_from_the_batch_of_the_condition(rng):
+    flow = randomized(nvp.RealNVP([2], num_layers=2, hidden_units=[4], condition_shape=[3], seed=0))
+    digits = nvp.Dequantized(flow, levels=4)
+    conditions = rng.normal(size=(4, 3)).astype(np.float32)
+    x = np.array([1, 2])
+    for samples in (1, 4, 7):
+        assert digits.log_prob(x, condition=conditions, num_samples=samples).shape == [4]
+        assert digits.given(conditions).log_prob(x, num_samples=samples).shape == [4]
+    many = [digits.log_prob(x, condition=c, num_samples=4000, seed=1) for c in conditions]
+    np.testing.assert_allclose(digits.log_prob(x, condition=conditions, num_samples=4000, seed=1), many, atol=0.05)
+
+
+def test_fractions_have_no_density_in_a_graph_either():
+    digits = nvp.Dequantized(unit_flow(), levels=4)
+    x = tf.constant([[1.0, 2.0], [1.0, 0.5], [1.0, np.nan], [4.0, 0.0]])
+    log_prob = tf.function(lambda x: digits.log_prob(x))(x).numpy()
+    assert np.isfinite(log_prob[0])
+    assert (log_prob[1:] == -np.inf).all()
+
+
+def test_fractions_and_what_is_out_of_range_are_refused_by_fit_and_have_no_density_in_predict(rng):
+    model = nvp.FlowModel(nvp.Dequantized(unit_flow(), levels=4))
+    x = rng.integers(4, size=(32, 2))
+    predicted = model.predict(np.concatenate([x[:2], x[:2] + 4, x[:2] - 4]), verbose=0)
+    assert np.isfinite(predicted[:2]).all()
+    assert (predicted[2:] == -np.inf).all()
+    assert model.predict(x / 3.7, verbose=0).min() == -np.inf
+    trainable = nvp.FlowModel(nvp.Dequantized(nvp.RealNVP([2], num_layers=1, hidden_units=[4]), levels=4))
+    trainable.compile()
+    with pytest.raises(ValueError, match="`validation_data` must hold integers"):
+        trainable.fit(x, validation_data=(x + 1,), verbose=0)
+    with pytest.raises(ValueError, match="`x` must hold integers"):
+        trainable.fit(x / 4, verbose=0)
+
+
+def test_too_many_levels_are_refused():
+    with pytest.raises(ValueError, match="`levels` must be at most 65,536"):
+        nvp.Dequantized(unit_flow(), levels=2**17)
+
+
+def test_samples_with_their_log_prob_and_bits_of_a_model():
+    model = nvp.FlowModel(nvp.Dequantized(unit_flow(), levels=4))
+    x, log_prob = model.distribution.sample_and_log_prob(5, seed=1)
+    assert x.shape == [5, 2]
+    assert log_prob.shape == [5]
+    bits = model.bits_per_dim(x, num_samples=3, seed=2)
+    np.testing.assert_allclose(bits, -model.log_prob(x, num_samples=3, seed=2) / (2 * np.log(2.0)), rtol=1e-6)

@@ -49,3 +49,15 @@ def test_any_sample_shape_and_seed():
     assert base.sample().shape == [2]
     assert base.sample([3, 4], seed=1).shape == [3, 4, 2]
     assert base.copy().sample(0).shape == [0, 2]
+
+
+def test_events_of_another_shape_are_refused():
+    for value in (tf.zeros([5, 3]), tf.ones([5, 1]), 0.0):
+        with pytest.raises(ValueError, match=r"`value` must end in the event shape \[2\]"):
+            StandardNormal([2]).log_prob(value)
+    with pytest.raises(ValueError, match="`dtype` must be float32 or float64"):
+        StandardNormal([2], dtype="int32")
+
+
+def test_divergence_of_two_is_none():
+    assert tfd.kl_divergence(StandardNormal([2]), StandardNormal([2])).numpy() == 0.0

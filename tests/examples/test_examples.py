@@ -84,6 +84,7 @@ def test_every_example_is_tested_and_numbered():
         "05_class_conditional",
         "06_posterior_estimation",
         "07_regression",
+        "08_glow_digits",
     ]
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == tested
 

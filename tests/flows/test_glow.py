@@ -34,6 +34,12 @@ def test_a_condition_reaches_the_density(condition_shape, rng):
     assert (np.abs(first - second) > 1e-4).all()
 
 
+def test_an_image_as_condition_is_squeezed_as_the_events_are():
+    flow = small(condition_shape=[4, 4, 3])
+    first = [layer.conditioner for layer in flow.bijector.levels[0].bijectors if hasattr(layer, "conditioner")]
+    assert first[0].input_layer.kernel.shape[2] == 4 + 3 * 4  # half of the 8 channels, and the condition's 12
+
+
 def test_temperature_draws_towards_the_image_of_the_mean():
     flow = randomized(small())
     mean = flow.decode(tf.zeros([32]))[0]

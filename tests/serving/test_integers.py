@@ -58,8 +58,11 @@ def test_a_row_is_answered_alike_whoever_shares_its_batch(rng, tmp_path):
 
 def test_what_can_not_be_has_no_density(rng, tmp_path):
     served = load(export(dequantized(False, 5, rng), tmp_path / "digits", verify=False))
-    x = np.zeros((2, 4, 4, 1), np.uint8)
+    x = np.zeros((2, 4, 4, 1), np.int64)
     x[1, 0, 0, 0] = 5
     log_prob = served.log_prob(x)
     assert np.isfinite(log_prob[0])
     assert log_prob[1] == -np.inf
+    for wrong in (x + 256, x - 1.0, x + 0.5):
+        with pytest.raises(ValueError, match="integers that fit uint8"):
+            served.log_prob(wrong)

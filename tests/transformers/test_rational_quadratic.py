@@ -181,3 +181,36 @@ def test_inverse_undoes_forward(rng, scale: float, tolerance: float):
 def test_arguments_out_of_range_are_refused(arguments: dict, message: str):
     with pytest.raises(ValueError, match=message):
         RationalQuadratic(**arguments)
+
+
+def test_raw_numbers_of_another_count_are_refused():
+    with pytest.raises(ValueError, match=r"`raw` must have 5 numbers on its first axis; got shape \(4, 3\)"):
+        RationalQuadratic(num_bins=2).forward(np.zeros(3, np.float32), np.zeros((4, 3), np.float32))
+
+
+def test_bins_of_no_width_are_refused():
+    with pytest.raises(ValueError, match="`min_width` must be at least 1e-9"):
+        RationalQuadratic(min_width=1e-20)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_second_derivatives_are_those_of_differences(direction, rng):
+    spline = RationalQuadratic(num_bins=3)
+    value, raw = tf.constant(rng.normal(size=5)), tf.constant(rng.normal(size=(8, 5)))
+
+    def function_of_the_gradient(value, raw):
+        with tf.GradientTape() as tape:
+            tape.watch([value, raw])
+            result, log_det = getattr(spline, direction)(value, raw)
+            loss = tf.reduce_sum(tf.sin(result) + log_det)
+        g_value, g_raw = tape.gradient(loss, [value, raw])
+        return tf.reduce_sum(tf.sin(g_value)) + tf.reduce_sum(tf.cos(g_raw))
+
+    with tf.GradientTape() as tape:
+        tape.watch([value, raw])
+        outer = function_of_the_gradient(value, raw)
+    g_value, g_raw = tape.gradient(outer, [value, raw])
+    for along_value, along_raw in [(rng.normal(size=5), np.zeros((8, 5))), (np.zeros(5), rng.normal(size=(8, 5)))]:
+        ends = [function_of_the_gradient(value + h * along_value, raw + h * along_raw) for h in (1e-6, -1e-6)]
+        slope = tf.reduce_sum(g_value * along_value) + tf.reduce_sum(g_raw * along_raw)
+        np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-4)

@@ -10,6 +10,7 @@ from tfp_nvp.bijectors.elementwise import Elementwise
 from tfp_nvp.bijectors.invert import Invert
 from tfp_nvp.bijectors.invertible_conv import InvertibleConv1x1
 from tfp_nvp.bijectors.invertible_linear import InvertibleLinear
+from tfp_nvp.bijectors.logit import Logit
 from tfp_nvp.bijectors.multiscale import Multiscale
 from tfp_nvp.bijectors.permute import Permute, Reverse
 from tfp_nvp.bijectors.sinh import Sinh
@@ -28,6 +29,7 @@ __all__ = [
     "Invert",
     "InvertibleConv1x1",
     "InvertibleLinear",
+    "Logit",
     "Multiscale",
     "Permute",
     "Reverse",

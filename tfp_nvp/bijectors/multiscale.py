@@ -49,7 +49,7 @@ class Multiscale(Bijector):
             raise TypeError(f"`levels` must be a list of tfb.Bijector; got {levels!r}.")
         if not levels:
             raise ValueError("`levels` must hold at least one bijector.")
-        event_shape = checks.shape("event_shape", event_shape, min_rank=3)
+        event_shape = checks.image_shape("event_shape", event_shape)
         layers = [as_bijector(level) for level in levels]
         super().__init__(
             min_event_ndims=1,
@@ -124,7 +124,11 @@ class Multiscale(Bijector):
         """The shape of what leaves after each level."""
         found, shape = [], tf.TensorShape(self._image_shape)
         for i, level in enumerate(self._levels):
-            shape = level.inverse_event_shape(shape)
+            before, shape = shape, level.inverse_event_shape(shape)
+            if shape.rank != 3 or shape.num_elements() != before.num_elements():
+                raise ValueError(
+                    f"Level {i} must map images to images; it maps {shape.as_list()} to {before.as_list()}."
+                )
             if i < len(self._levels) - 1:
                 if shape[-1] % 2:
                     raise ValueError(

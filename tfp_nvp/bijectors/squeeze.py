@@ -71,7 +71,7 @@ class Squeeze(Bijector):
         return tf.stack([planes[i] for i in order], axis=-2)
 
     def _small(self, shape: tf.TensorShape) -> list[int]:
-        height, width, channels = shape.as_list()
+        height, width, channels = self._known(shape)
         if height % self.factor or width % self.factor:
             raise ValueError(
                 f"{self.name} needs an image [..., height, width, channels] of sides that are multiples of "
@@ -80,13 +80,18 @@ class Squeeze(Bijector):
         return [height // self.factor, width // self.factor, channels * self.factor**2]
 
     def _large(self, shape: tf.TensorShape) -> list[int]:
-        height, width, channels = shape.as_list()
+        height, width, channels = self._known(shape)
         if channels % self.factor**2:
             raise ValueError(
                 f"{self.name} needs a squeezed image [..., height, width, channels] of a multiple of "
                 f"{self.factor**2} channels; got {shape.as_list()}."
             )
         return [height * self.factor, width * self.factor, channels // self.factor**2]
+
+    def _known(self, shape: tf.TensorShape) -> list[int]:
+        if not shape.is_fully_defined():
+            raise ValueError(f"{self.name} needs images of a size known in advance; got shape {shape}.")
+        return shape.as_list()
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return tf.TensorShape(self._large(shape)) if shape.is_fully_defined() else tf.TensorShape([None] * 3)

@@ -26,8 +26,8 @@ class ConvNet(keras.layers.Layer):
       seed: an int for reproducible initial weights.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
 
-    Shapes: inputs [n, h, w, k] and condition [n, h, w, m], or [n, ...] which goes to every pixel →
-    [n, h, w, num_outputs].
+    Shapes: inputs [n, h, w, k] and condition [n, f h, f w, m], whose squares of f × f pixels become channels, or
+    [n, ...] which goes to every pixel → [n, h, w, num_outputs].
 
     >>> ConvNet(4, hidden_units=8)(keras.ops.ones([3, 5, 5, 2])).shape
     TensorShape([3, 5, 5, 4])

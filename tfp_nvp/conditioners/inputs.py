@@ -26,14 +26,22 @@ def joined_size(*shapes: Any) -> int:
 def join_channels(image: Any, condition: Any = None) -> Any:
     """The channels of an image [n, h, w, k], and a condition as more of them.
 
-    A condition [n, h, w, m] is put side by side with the image, any other is flattened and given to every pixel.
+    A condition [n, f h, f w, m] is put side by side with the image, its squares of f × f pixels as channels; any
+    other is flattened and given to every pixel.
     """
     if condition is None:
         return image
-    if not _is_image_of(image.shape, condition.shape):
+    factor = _factor(image.shape, condition.shape)
+    if factor is None:
         n, h, w, _ = keras.ops.shape(image)
         flat = keras.ops.reshape(condition, (-1, 1, 1, math.prod(condition.shape[1:])))
         condition = keras.ops.broadcast_to(flat, (n, h, w, flat.shape[-1]))
+    elif factor > 1:
+        _, h, w, _ = image.shape
+        squares = keras.ops.reshape(condition, (-1, h, factor, w, factor, condition.shape[-1]))
+        condition = keras.ops.reshape(
+            keras.ops.transpose(squares, (0, 1, 3, 2, 4, 5)), (-1, h, w, factor**2 * condition.shape[-1])
+        )
     return keras.ops.concatenate([image, condition], axis=-1)
 
 
@@ -41,9 +49,15 @@ def joined_channels(image_shape: Any, condition_shape: Any = None) -> int:
     """The number of channels of what `join_channels` makes of tensors of these shapes."""
     if condition_shape is None:
         return image_shape[-1]
-    as_image = _is_image_of(image_shape, condition_shape)
-    return image_shape[-1] + (condition_shape[-1] if as_image else math.prod(condition_shape[1:]))
+    factor = _factor(image_shape, condition_shape)
+    added = math.prod(condition_shape[1:]) if factor is None else factor**2 * condition_shape[-1]
+    return image_shape[-1] + added
 
 
-def _is_image_of(image_shape: Any, condition_shape: Any) -> bool:
-    return len(condition_shape) == 4 and tuple(condition_shape[1:3]) == tuple(image_shape[1:3])
+def _factor(image_shape: Any, condition_shape: Any) -> int | None:
+    """How many times as large as the image the condition is, if it is an image of the same proportions."""
+    if len(condition_shape) != 4:
+        return None
+    factor = condition_shape[1] // image_shape[1]
+    fits = tuple(condition_shape[1:3]) == (factor * image_shape[1], factor * image_shape[2])
+    return factor if factor and fits else None

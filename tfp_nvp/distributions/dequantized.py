@@ -30,10 +30,11 @@ class Dequantized(tfd.Distribution):
 
     Args:
       flow: a `Flow` over real events.
-      levels: number of integers, at least 2.
+      levels: number of integers, from 2 to 65,536: more can't be told apart in float32.
       noise: None for uniform noise; or a `Flow` over events of the same shape, whose condition is an
         event too. Through a sigmoid it is q(u | x); it is given x scaled to (−½, ½), and is trained with
-        `flow`. With a base of `tfd.Logistic(0, 1)`s it starts as uniform noise.
+        `flow`. Give it a base with tails such as those of `tfd.Logistic`: with a Gaussian's, q vanishes so
+        fast at the bounds that the ratios p / q vary without limit.
 
     Raises:
       TypeError, ValueError: if flow and noise do not fit; from `log_prob` in eager mode, for values that are not
@@ -52,6 +53,8 @@ class Dequantized(tfd.Distribution):
         parameters = dict(locals())
         checks.instance("flow", flow, Flow, "tfp_nvp.Glow([28, 28, 1])")
         self.levels = checks.integer("levels", levels, 2)
+        if levels > 2**16:
+            raise ValueError(f"`levels` must be at most 65,536; got {levels}. Model such values as real numbers.")
         if noise is not None:
             checks.instance("noise", noise, Flow, "tfp_nvp.Glow([28, 28, 1], condition_shape=[28, 28, 1])")
             event = flow.event_shape.as_list()
@@ -128,13 +131,26 @@ class Dequantized(tfd.Distribution):
         possible = tf.reduce_all((x >= 0) & (x < self.levels), axis=self._axes)
         return tf.where(possible, log_weight, tf.constant(-np.inf, log_weight.dtype))
 
-    def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tf.Tensor:
-        """A latent of integers, with noise drawn from `seed`: [..., *event] → [..., *z event]."""
-        return self.flow.encode(self.dequantize(x, seed)[0], condition)[0]
+    def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tuple[tf.Tensor, None]:
+        """Latents of integers, with noise drawn from `seed`: [..., *event] → [..., *z event]; they have no log-det."""
+        return self.flow.encode(self.dequantize(x, seed)[0], condition)[0], None
 
-    def decode(self, z: Any, condition: Any = None) -> tf.Tensor:
-        """The integers of latents: [..., *z event] → [..., *event]."""
-        return self.quantize(self.flow.decode(z, condition)[0])
+    def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, None]:
+        """The integers of latents: [..., *z event] → [..., *event]; they have no log-det."""
+        return self.quantize(self.flow.decode(z, condition)[0]), None
+
+    def sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None, condition: Any = None, num_samples: int = 1
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples, and their `log_prob`, for which noise is drawn anew."""
+        first, second = tfp.random.split_seed(_stateless(seed), n=2)
+        given = {} if condition is None else {"condition": condition}
+        x = self.sample(sample_shape, seed=first, **given)
+        return x, self.log_prob(x, num_samples=num_samples, seed=second, **given)
+
+    def given(self, condition: Any) -> Dequantized:
+        """This distribution at one condition, whose batch becomes part of the batch shape; the noise stays the same."""
+        return Dequantized(self.flow.given(condition), self.levels, self.noise, name=f"{self.name}_given")
 
     # TFP's hooks.
 
@@ -152,9 +168,9 @@ class Dequantized(tfd.Distribution):
 
     def _log_prob(self, x: tf.Tensor, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
         samples = checks.integer("num_samples", num_samples, 1)
-        x = self.as_integers(x)
-        if samples > 1:
-            x = tf.broadcast_to(x, shapes.concat([samples], shapes.batch_shape(x, 0)))
+        x, rank = self.as_integers(x), self.event_shape.rank
+        batch = shapes.broadcast(shapes.batch_shape(x, rank), self._batch_of(condition))
+        x = shapes.broadcast_batch(x, batch if samples == 1 else shapes.concat([samples], batch), rank)
         log_weights = self.bound(x, *self.dequantize(x, seed), condition)
         if samples == 1:
             return log_weights
@@ -171,6 +187,16 @@ class Dequantized(tfd.Distribution):
 
     # Integers.
 
+    def _batch_of(self, condition: Any) -> shapes.BatchShape:
+        """The batch shape of the flow and of a condition."""
+        batch = self.flow.batch_shape
+        batch = batch.as_list() if batch.is_fully_defined() else self.flow.batch_shape_tensor()
+        if condition is None:
+            return batch
+        return shapes.broadcast(
+            batch, shapes.batch_shape(tf.convert_to_tensor(condition), len(self.condition_shape or ()))
+        )
+
     @property
     def integer_dtype(self) -> tf.DType:
         """The smallest dtype of a client's integers: uint8, or int32 for more than 256 levels."""
@@ -184,19 +210,21 @@ class Dequantized(tfd.Distribution):
     def _size(self) -> int:
         return math.prod(self.event_shape.as_list())
 
-    def as_integers(self, x: Any) -> tf.Tensor:
+    def as_integers(self, x: Any, name: str = "x") -> tf.Tensor:
         """`x` as int32 [..., *event]; its values are checked where they are known."""
         x = tf.convert_to_tensor(x)
         event = self.event_shape
         if x.shape.rank is None or x.shape.rank < event.rank or x.shape[x.shape.rank - event.rank :] != event:
-            raise ValueError(f"`x` must end in the event shape {event.as_list()} of {self.name}; got shape {x.shape}.")
+            raise ValueError(f"`{name}` must end in the event shape {event.as_list()} of {self.name}; got {x.shape}.")
         if tf.executing_eagerly():
             values = x.numpy()
             bad = ~((values >= 0) & (values < self.levels) & (values == np.floor(values)))
             if bad.any():
                 raise ValueError(
-                    f"`x` must hold integers from 0 to levels − 1 = {self.levels - 1}; {values[bad][0]} is none."
+                    f"`{name}` must hold integers from 0 to levels − 1 = {self.levels - 1}; {values[bad][0]} is none."
                 )
+        if x.dtype.is_floating:  # in a graph: −1 is out of range too
+            return tf.where(x == tf.floor(x), tf.cast(x, tf.int32), -1)
         return tf.cast(x, tf.int32)
 
     def quantize(self, y: tf.Tensor) -> tf.Tensor:

@@ -35,6 +35,8 @@ class StandardNormal(tfd.Distribution):
     def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str = "standard_normal"):
         parameters = dict(locals())
         self._shape = checks.shape("event_shape", event_shape)
+        if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
+            raise ValueError(f"`dtype` must be float32 or float64; got {dtype!r}.")
         super().__init__(
             dtype=tf.as_dtype(dtype),
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,
@@ -59,7 +61,10 @@ class StandardNormal(tfd.Distribution):
         return tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed), dtype=self.dtype, alg="philox")
 
     def _log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        axes = list(range(-len(self._shape), 0))
+        rank = len(self._shape)
+        if z.shape.rank < rank or not z.shape[z.shape.rank - rank :].is_compatible_with(self._shape):
+            raise ValueError(f"`value` must end in the event shape {list(self._shape)}; got shape {z.shape}.")
+        axes = list(range(-rank, 0))
         return -0.5 * tf.reduce_sum(z**2, axis=axes) - 0.5 * math.prod(self._shape) * math.log(2.0 * math.pi)
 
     def _entropy(self) -> tf.Tensor:
@@ -78,7 +83,15 @@ class StandardNormal(tfd.Distribution):
         return self._stddev()
 
     def _covariance(self) -> tf.Tensor:
-        return tf.linalg.diag(self._variance())
+        return tf.linalg.diag(self._variance()) if self._shape else self._variance()
 
     def _default_event_space_bijector(self) -> Any:
         return tfp.bijectors.Identity()
+
+
+@tfd.RegisterKL(StandardNormal, StandardNormal)
+def _no_divergence(a: StandardNormal, b: StandardNormal, name: str | None = None) -> tf.Tensor:
+    """KL between two of the same shape."""
+    if a.event_shape != b.event_shape:
+        raise ValueError(f"Both must have one event shape; they have {a.event_shape} and {b.event_shape}.")
+    return tf.zeros([], a.dtype)

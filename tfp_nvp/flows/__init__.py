@@ -2,9 +2,10 @@
 
 from tfp_nvp.flows.glow import Glow
 from tfp_nvp.flows.iaf import IAF
+from tfp_nvp.flows.image_real_nvp import ImageRealNVP
 from tfp_nvp.flows.maf import MAF
 from tfp_nvp.flows.neural_spline import NeuralSplineFlow
 from tfp_nvp.flows.nice import NICE
 from tfp_nvp.flows.real_nvp import RealNVP
 
-__all__ = ["IAF", "MAF", "NICE", "Glow", "NeuralSplineFlow", "RealNVP"]
+__all__ = ["IAF", "MAF", "NICE", "Glow", "ImageRealNVP", "NeuralSplineFlow", "RealNVP"]

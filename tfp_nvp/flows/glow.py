@@ -36,8 +36,8 @@ class Glow(Flow):
       transformer: what each coupling applies to its half: affine as in the paper, `Shift` for additive couplings, or
         `RationalQuadratic`.
       learned_prior: whether what leaves a level depends on what stays.
-      condition_shape: shape of the condition: of an image [h', w', m], which is joined to the channels at levels of
-        its size, or of anything else, which goes to every pixel; or None.
+      condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
+        joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.

@@ -115,4 +115,11 @@ def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> tf.Tensor:
         array = np.broadcast_to(array, [n, *array.shape])
     if array.ndim != spec.shape.rank or not spec.shape.is_compatible_with(array.shape):
         raise ValueError(f"`{spec.name}` must have shape {spec.shape.as_list()}; got {list(array.shape)}.")
-    return tf.constant(array if spec.dtype == tf.string else array.astype(spec.dtype.as_numpy_dtype))
+    if spec.dtype == tf.string:
+        return tf.constant(array)
+    cast = array.astype(spec.dtype.as_numpy_dtype)
+    if spec.dtype.is_integer and not np.array_equal(cast, array):
+        raise ValueError(
+            f"`{spec.name}` must hold integers that fit {spec.dtype.name}; a cast would change its values."
+        )
+    return tf.constant(cast)

@@ -77,14 +77,14 @@ def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> 
 
     def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         given = condition_of(model, raw)
-        return {"x": tf.cast(distribution.decode(base_rows(flow, seed, given, temperature), given), integers)}
+        return {"x": tf.cast(distribution.decode(base_rows(flow, seed, given, temperature), given)[0], integers)}
 
     def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         y, _ = dequantize_rows(distribution, tf.cast(x, tf.int32), seed)
         return {"z": flow.encode(y, condition_of(model, raw))[0]}
 
     def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": tf.cast(distribution.decode(z, condition_of(model, raw)), integers)}
+        return {"x": tf.cast(distribution.decode(z, condition_of(model, raw))[0], integers)}
 
     return {
         "log_prob": Signature(log_prob, x | seed | condition, {"log_prob": rows("log_prob", [], flow.dtype)}),

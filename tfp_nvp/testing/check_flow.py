@@ -100,6 +100,8 @@ def check_flow(
     """
     if not isinstance(flow, tfd.Distribution):
         raise TypeError(f"`flow` must be a tfd.Distribution; got {flow!r}.")
+    if not flow.dtype.is_floating:
+        raise TypeError(f"`flow` must have events of real numbers; those of {flow.name} are {flow.dtype.name}.")
     row_ndims = len(flow.batch_shape) + len(flow.event_shape)
     inputs = _inputs(flow, x, condition, row_ndims)
     tolerance = TOLERANCES[inputs["x"].dtype.name] if tolerance is None else tolerance

@@ -70,11 +70,11 @@ class Rows(keras.utils.PyDataset):
         self._arrays, self._batch_size = arrays, batch_size
 
     def __len__(self) -> int:
-        return -(-len(self._arrays[0]) // self._batch_size)
+        return -(-len(self._arrays[-1]) // self._batch_size)
 
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
+    def __getitem__(self, number: int) -> Any:
         rows = slice(number * self._batch_size, (number + 1) * self._batch_size)
-        return tuple(np.asarray(array[rows]) for array in self._arrays)
+        return tf.nest.map_structure(lambda array: np.asarray(array[rows]), self._arrays)
 
 
 def rows_at_once(event_shape: Any) -> int:
@@ -100,17 +100,18 @@ def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
         raise ValueError(f"`{name}` has no rows.")
     check_finite("Events", name, event)
     if isinstance(model.distribution, Dequantized):
-        model.distribution.as_integers(event)
+        model.distribution.as_integers(event, name)
     if weights is not None:
         if np.size(weights) != len(event):
             raise ValueError(f"`sample_weight` must be one number per row, [{len(event)}]; got {np.shape(weights)}.")
         check_finite("Sample weights", name, np.asarray(weights))
+    first = min(20_000, max(256, 2**20 // max(1, math.prod(expected))))  # images are large
     if not model.is_conditional:
-        return None, event[:20_000]
+        return None, event[:first]
     inputs = tf.nest.map_structure(np.asarray, x)
     for condition in tf.nest.flatten(inputs):
         check_finite("Condition inputs", name, condition)
-    return tf.nest.map_structure(lambda condition: condition[:20_000], inputs), event[:20_000]
+    return tf.nest.map_structure(lambda condition: condition[:first], inputs), event[:first]
 
 
 def check_finite(what: str, name: str, value: np.ndarray) -> None:

@@ -137,7 +137,7 @@ class FlowModel(keras.Model):
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """log p of each row, [n], in nats; see the class for conditional models.
 
-        Arrays are read batch by batch: one mapped from a file (`np.load(path, mmap_mode="r")`) may
+        NumPy arrays are read batch by batch: one mapped from a file (`np.load(path, mmap_mode="r")`) may
         be larger than the memory.
 
         Args:
@@ -145,33 +145,41 @@ class FlowModel(keras.Model):
           batch_size: rows at a time; by default as many as make 262,144 numbers.
           kwargs: as in Keras: `verbose`, `callbacks`, `steps`.
         """
-        if self.is_conditional and not isinstance(x, tuple) and not hasattr(x, "element_spec"):
-            raise ValueError(
-                "A conditional model predicts log p(x | condition): call `predict((condition_inputs, x))`. "
-                "For draws, use `sample(n, condition=condition_inputs)`."
-            )
-        arrays = x if isinstance(x, tuple) else (x,)
-        if all(isinstance(array, np.ndarray) and array.ndim and array.dtype != object for array in arrays):
-            if len({len(array) for array in arrays}) > 1:
-                counts = [len(array) for array in arrays]
-                raise ValueError(f"`x` must have a condition for each row; got {counts} rows.")
-            if not len(arrays[0]):
-                return np.zeros([0], self.dtype)
+        if not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)):
+            parts = x if isinstance(x, tuple) else (x,)
+            if self.is_conditional and len(parts) != 2:
+                raise ValueError(
+                    "A conditional model predicts log p(x | condition): call `predict((condition_inputs, x))`. "
+                    "For draws, use `sample(n, condition=condition_inputs)`."
+                )
+            if not self.is_conditional and len(parts) != 1:
+                raise ValueError(f"The distribution takes no condition: call `predict(x)`; got {len(parts)} parts.")
             size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
-            x = Rows(arrays, checks.integer("batch_size", size, 1))
-            batch_size = None
+            batch_size = checks.integer("batch_size", size, 1)
+            arrays = tf.nest.flatten(parts)
+            if all(isinstance(array, np.ndarray) and array.ndim for array in arrays):
+                counts = [len(array) for array in arrays]
+                if len(set(counts)) > 1:
+                    raise ValueError(f"`x` must have a condition for each row; got {counts} rows.")
+                if not counts[0]:
+                    return np.zeros([0], self.dtype)
+                x, batch_size = Rows(parts, batch_size), None
         with floatx(self.dtype):
             return super().predict(x, batch_size=batch_size, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """log p [n] of events x [n, ...], or of (condition_inputs, x)."""
         if not self.is_conditional:
-            return self.distribution.log_prob(tf.cast(inputs, self.distribution.dtype))
+            return self.distribution.log_prob(self._as_events(inputs))
         condition, x = inputs
         condition = self._condition(condition, training=bool(training))
         if self.encoder is not None:
             report_step(self.encoder, condition, condition)
-        return self.distribution.log_prob(tf.cast(x, self.distribution.dtype), condition=condition)
+        return self.distribution.log_prob(self._as_events(x), condition=condition)
+
+    def _as_events(self, x: Any) -> tf.Tensor:
+        # A cast to integers would hide what is none.
+        return x if isinstance(self.distribution, Dequantized) else tf.cast(x, self.distribution.dtype)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -233,9 +241,13 @@ class FlowModel(keras.Model):
 
     # The distribution, with the encoder in front.
 
-    def log_prob(self, x: Any, condition: Any = None) -> tf.Tensor:
-        """log p(x) or log p(x | encoder(condition)), in nats: [..., *event] → [...]."""
-        return self.distribution.log_prob(x, **self._condition_kwargs(condition))
+    def log_prob(self, x: Any, condition: Any = None, **kwargs: Any) -> tf.Tensor:
+        """log p(x) or log p(x | encoder(condition)), in nats: [..., *event] → [...]; `kwargs` as the distribution's."""
+        return self.distribution.log_prob(x, **self._condition_kwargs(condition), **kwargs)
+
+    def bits_per_dim(self, x: Any, condition: Any = None, **kwargs: Any) -> tf.Tensor:
+        """Bits per dimension of integers, where the distribution is `Dequantized`, whose `kwargs` it takes."""
+        return self.distribution.bits_per_dim(x, **self._condition_kwargs(condition), **kwargs)
 
     def sample(self, sample_shape: Any = (), seed: Any = None, condition: Any = None, **kwargs: Any) -> tf.Tensor:
         """Samples [*sample_shape, *batch of the condition, *event]."""
@@ -249,12 +261,12 @@ class FlowModel(keras.Model):
             sample_shape, seed=seed, **self._condition_kwargs(condition)
         )
 
-    def encode(self, x: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latents and log |det ∂z/∂x| of data, where the distribution is a `Flow`."""
-        return self.distribution.encode(x, **self._condition_kwargs(condition))
+    def encode(self, x: Any, condition: Any = None, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Latents and log |det ∂z/∂x| of data, where the distribution is a `Flow`, or `Dequantized`: no log-det."""
+        return self.distribution.encode(x, **self._condition_kwargs(condition), **kwargs)
 
-    def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Data and log |det ∂x/∂z| of latents, where the distribution is a `Flow`."""
+    def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Data and log |det ∂x/∂z| of latents, where the distribution is a `Flow`, or `Dequantized`: no log-det."""
         return self.distribution.decode(z, **self._condition_kwargs(condition))
 
     def given(self, condition: Any) -> tfd.Distribution:

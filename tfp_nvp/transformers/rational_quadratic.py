@@ -31,7 +31,7 @@ class RationalQuadratic(Transformer):
       num_bins: k, at least 2.
       bound: half the length of the interval, positive, in units of z and x.
       min_width, min_height: least width and height of a bin as a fraction of the
-        interval, positive; `num_bins` times either must stay below 1.
+        interval, at least 1e-9; `num_bins` times either must stay below 1.
       min_slope: least slope at a knot, in (0, 1).
 
     Raises:
@@ -62,6 +62,10 @@ class RationalQuadratic(Transformer):
         self.min_height = checks.positive("min_height", min_height)
         self.min_slope = checks.positive("min_slope", min_slope)
         for name in ("min_width", "min_height"):
+            if getattr(self, name) < 1e-9:
+                raise ValueError(
+                    f"`{name}` must be at least 1e-9, for slopes that stay finite; got {getattr(self, name)}."
+                )
             if num_bins * getattr(self, name) >= 1.0:
                 raise ValueError(
                     f"`{name}` times `num_bins` must be below 1; got {getattr(self, name)} × {num_bins}. Lower either."
@@ -80,6 +84,10 @@ class RationalQuadratic(Transformer):
         return self._apply(x, raw, inverse=True)
 
     def _apply(self, value: tf.Tensor, raw: tf.Tensor, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        value = tf.convert_to_tensor(value)
+        raw = tf.convert_to_tensor(raw, value.dtype)
+        if raw.shape[0] != self.num_parameters:
+            raise ValueError(f"`raw` must have {self.num_parameters} numbers on its first axis; got shape {raw.shape}.")
         value, raw = _broadcast(value, raw)
 
         @tf.custom_gradient

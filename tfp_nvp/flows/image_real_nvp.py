@@ -1,0 +1,150 @@
+"""RealNVP for images: checkerboards, squeezes, channels, several scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks, masks
+from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, Logit, Multiscale, Squeeze
+from tfp_nvp.conditioners import ResidualConvNet
+from tfp_nvp.distributions import Flow
+from tfp_nvp.flows.recipe import base_of, known_seed, network_dtype, seeds
+from tfp_nvp.transformers import Affine, Transformer
+
+tfd = tfp.distributions
+
+
+class ImageRealNVP(Flow):
+    """Levels of: three checkerboard couplings, squeeze, three channel couplings; half of the channels leave.
+
+    The last level is four checkerboard couplings. Pixels in [0, 1], as `Dequantized` makes them, go
+    through a logit first. ActNorm stands where the paper has batch normalization.
+
+    Args:
+      event_shape: [h, w, c]; h and w multiples of 2^(num_levels − 1).
+      num_levels: number of levels, at least 1.
+      hidden_units: channels of each conditioner's hidden layers, in the first level; twice as many in each next one.
+      num_blocks: residual blocks of each conditioner.
+      activation: a Keras activation.
+      transformer: what each coupling applies; affine as in the paper.
+      alpha: of the `Logit`; None for none, for data of other ranges.
+      condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
+        joined to their channels; anything else goes to every pixel; or None.
+      base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
+      seed: an int for reproducible initial weights.
+      dtype: of weights and values.
+
+    Raises:
+      TypeError, ValueError: if an argument is out of its range.
+
+    >>> flow = ImageRealNVP([4, 4, 1], num_levels=2, hidden_units=4, num_blocks=1, seed=0)
+    >>> flow.sample(3, seed=1).shape
+    TensorShape([3, 4, 4, 1])
+
+    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP",
+    arXiv:1605.08803, sections 3.4 to 3.6 and 4.1.
+    """
+
+    def __init__(
+        self,
+        event_shape: Any,
+        *,
+        num_levels: int = 2,
+        hidden_units: int = 32,
+        num_blocks: int = 2,
+        activation: Any = "relu",
+        transformer: Transformer | None = None,
+        alpha: float | None = 0.05,
+        condition_shape: Any = None,
+        base: tfd.Distribution | None = None,
+        seed: int | None = None,
+        dtype: Any = "float32",
+        name: str = "image_real_nvp",
+    ):
+        seed = known_seed(seed)
+        parameters = dict(locals())
+        event_shape = checks.image_shape("event_shape", event_shape)
+        num_levels = checks.integer("num_levels", num_levels, 1)
+        height, width, channels = event_shape
+        factor = 2 ** (num_levels - 1)
+        if height % factor or width % factor:
+            raise ValueError(
+                f"`event_shape` must have sides that are multiples of 2^(num_levels − 1) = {factor}; "
+                f"got {list(event_shape)}. Use fewer levels, or pad the images."
+            )
+        transformer = (
+            Affine()
+            if transformer is None
+            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        )
+        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
+        numbers = iter(seeds(seed, 6 * num_levels + 4))
+        levels = []
+        for level in range(num_levels):
+            network = partial(
+                ResidualConvNet,
+                hidden_units=hidden_units * 2**level,
+                num_blocks=num_blocks,
+                activation=activation,
+                dtype=network_dtype(dtype),
+            )
+            layers = partial(
+                _couplings,
+                transformer,
+                network,
+                numbers,
+                condition_shape=condition_shape,
+                dtype=dtype,
+                prefix=str(level),
+            )
+            last = level == num_levels - 1
+            parts: list[Bijector] = [Logit(alpha)] if level == 0 and alpha is not None else []
+            parts += layers(partial(masks.checkerboard, height, width, channels), 4 if last else 3)
+            if not last:
+                height, width, channels = height // 2, width // 2, channels * 4
+                parts.append(Squeeze(order="checkerboard", name=f"squeeze_{level}"))
+                parts += layers(partial(masks.channel, height, width, channels), 3)
+                channels //= 2
+            levels.append(Chain(parts, name=f"level_{level}"))
+        size = event_shape[0] * event_shape[1] * event_shape[2]
+        super().__init__(
+            base_of(base, (size,), dtype), Multiscale(levels, event_shape), parameters=parameters, name=name
+        )
+
+
+def _couplings(
+    transformer: Transformer,
+    network: Callable[..., keras.layers.Layer],
+    numbers: Iterator[int],
+    mask_of: Callable[..., np.ndarray],
+    count: int,
+    *,
+    condition_shape: Any,
+    dtype: Any,
+    prefix: str,
+) -> list[Bijector]:
+    """`count` couplings, each after an ActNorm, whose two parts take turns."""
+    layers: list[Bijector] = []
+    kind = mask_of.func.__name__  # type: ignore[attr-defined]
+    for i in range(count):
+        mask = mask_of(flip=bool(i % 2))
+        row = mask.reshape(-1, mask.shape[-1])
+        outputs = int((~row[0]).sum()) if (row == row[0]).all() else mask.shape[-1]
+        layers += [
+            ActNorm(mask.shape, dtype=dtype, name=f"act_norm_{prefix}_{kind}_{i}"),
+            Coupling(
+                transformer,
+                network(transformer.num_parameters * outputs, seed=next(numbers)),
+                mask,
+                condition_shape=condition_shape,
+                dtype=dtype,
+                name=f"{kind}_{prefix}_{i}",
+            ),
+        ]
+    return layers
