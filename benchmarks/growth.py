@@ -34,6 +34,7 @@ SIZES = {
     "bins": [4, 8, 16, 32],
     "rows": [32, 128, 512, 2048, 8192],
 }
+KINDS = ("RealNVP", "MAF", "spline couplings")
 OPERATIONS = ("log_prob", "sample", "step")
 LABELS = {"log_prob": "log_prob", "sample": "sample", "step": "training step"}
 
@@ -103,7 +104,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     for column, (name, sizes) in enumerate(SIZES.items()):
         for row, operation in enumerate(OPERATIONS):
             axis = axes[row, column]
-            for kind in ("RealNVP", "MAF", "spline couplings"):
+            for color, kind in zip(("C0", "C1", "C2"), KINDS, strict=True):
                 others = {key: value for key, value in START.items() if key != name}
                 points = sorted(
                     (r[name], r[operation])
@@ -111,7 +112,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                     if r["kind"] == kind and all(r[key] == value for key, value in others.items())
                 )
                 if len(points) > 1:
-                    axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind)
+                    axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=kind, color=color)
             axis.set(xscale="log", yscale="log", xticks=sizes, xticklabels=sizes)
             axis.minorticks_off()
             axis.grid(alpha=0.3)
@@ -131,11 +132,12 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=Path("growth.png"))
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
+    tf.get_logger().setLevel("ERROR")  # it warns of many functions, which are wanted here
     rows = json.loads(arguments.output.read_text()) if arguments.output.exists() else []
     for name, sizes in SIZES.items():
         wanted = [
             (kind, START | {name: size})
-            for kind in ("RealNVP", "MAF", "spline couplings")
+            for kind in KINDS
             if name != "bins" or kind == "spline couplings"
             for size in sizes
         ]
