@@ -26,7 +26,7 @@ class StandardNormal(tfd.Distribution):
       event_shape: a list of ints.
       dtype: float32 or float64.
 
-    >>> StandardNormal([2]).log_prob([0.0, 0.0]).numpy().round(4).item()
+    >>> round(float(StandardNormal([2]).log_prob([0.0, 0.0])), 4)
     -1.8379
 
     References: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
