@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
-from tfp_nvp.distributions.flow import Flow
+from tfp_nvp.distributions.flow import Flow, stateless
 
 tfd = tfp.distributions
 
@@ -106,7 +106,7 @@ class Dequantized(tfd.Distribution):
     def dequantize(self, x: Any, seed: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """(x + u) / levels, in (0, 1), of integers x [..., *event], and log q(u | x) [...], 0 for uniform noise."""
         x = self.as_integers(x)
-        seed = tfp.random.sanitize_seed(_stateless(seed))
+        seed = tfp.random.sanitize_seed(stateless(seed))
         if self.noise is None:
             u = tf.random.stateless_uniform(tf.shape(x), seed, dtype=self.flow.dtype, alg="philox")
             return self.add_noise(x, u), tf.zeros(tf.shape(x)[: x.shape.rank - self.event_shape.rank], u.dtype)
@@ -143,7 +143,7 @@ class Dequantized(tfd.Distribution):
         self, sample_shape: Any = (), seed: Any = None, condition: Any = None, num_samples: int = 1
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Samples, and their `log_prob`, for which noise is drawn anew."""
-        first, second = tfp.random.split_seed(_stateless(seed), n=2)
+        first, second = tfp.random.split_seed(stateless(seed), n=2)
         given = {} if condition is None else {"condition": condition}
         x = self.sample(sample_shape, seed=first, **given)
         return x, self.log_prob(x, num_samples=num_samples, seed=second, **given)
@@ -234,8 +234,3 @@ class Dequantized(tfd.Distribution):
     def centered(self, x: tf.Tensor) -> tf.Tensor:
         """x scaled to (−½, ½): the condition of `noise`."""
         return (tf.cast(x, self.flow.dtype) + 0.5) / self.levels - 0.5
-
-
-def _stateless(seed: Any) -> Any:
-    """An int seed as a stateless one, so that equal seeds give equal noise on every call."""
-    return tf.constant([seed, 0], tf.int32) if isinstance(seed, (int, np.integer)) else seed

@@ -225,7 +225,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         """
         condition = self._as_condition(condition)
         z = self._base_for(condition).sample(
-            self._base_sample_shape(sample_shape, condition), seed=_stateless(seed), **self._for_base(condition)
+            self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
         )
         if temperature is not None:
             mean = self.distribution.mean(**self._for_base(condition))
@@ -235,7 +235,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         condition = self._as_condition(condition)
         z, log_prob = self._base_for(condition).experimental_sample_and_log_prob(
-            self._base_sample_shape(sample_shape, condition), seed=_stateless(seed), **self._for_base(condition)
+            self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
         )
         x, log_det = self.decode(z, condition)
         return x, log_prob - log_det
@@ -330,7 +330,7 @@ def _ends_in(shape: tf.TensorShape, event_shape: tf.TensorShape) -> bool:
     return shape[shape.rank - event_shape.rank :].is_compatible_with(event_shape)
 
 
-def _stateless(seed: Any) -> Any:
+def stateless(seed: Any) -> Any:
     """An int seed as a stateless one, so that equal seeds give equal samples on every call."""
     if isinstance(seed, (int, np.integer)):
         return tf.constant([int(seed) & 0x7FFFFFFF, (int(seed) >> 31) & 0x7FFFFFFF], tf.int32)
