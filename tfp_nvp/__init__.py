@@ -33,7 +33,17 @@ if TYPE_CHECKING or not _is_command_line():
         transformers,
     )
     from tfp_nvp.distributions import Dequantized, Flow
-    from tfp_nvp.flows import IAF, MAF, NICE, Glow, ImageRealNVP, NeuralSplineFlow, RealNVP
+    from tfp_nvp.flows import (
+        IAF,
+        MAF,
+        NICE,
+        FlowPlusPlus,
+        Glow,
+        ImageRealNVP,
+        NeuralSplineFlow,
+        RealNVP,
+        SubscaleFlow,
+    )
     from tfp_nvp.serving import export  # type: ignore[no-redef]  # also a module of that name
     from tfp_nvp.training import FlowModel, fit  # type: ignore[no-redef]
 
@@ -44,10 +54,12 @@ __all__ = [
     "Dequantized",
     "Flow",
     "FlowModel",
+    "FlowPlusPlus",
     "Glow",
     "ImageRealNVP",
     "NeuralSplineFlow",
     "RealNVP",
+    "SubscaleFlow",
     "bijectors",
     "conditioners",
     "distributions",

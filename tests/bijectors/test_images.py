@@ -91,3 +91,27 @@ def test_multiscale_refuses_what_it_cannot_split():
         Multiscale([1.0], [4, 4, 1])
     with pytest.raises(ValueError, match=r"`x` must end in the event shape \[4, 4, 1\]"):
         Multiscale([Squeeze()], [4, 4, 1]).inverse(tf.ones([2, 2, 4]))
+
+
+def test_in_the_dispersed_order_each_place_is_far_from_those_before():
+    places = np.arange(16).reshape(4, 4, 1)
+    order = Squeeze(4, order="dispersed").inverse(tf.constant(places)).numpy().ravel()
+    assert order[:4].tolist() == [0, 10, 2, 8]  # the corners of ever finer lattices
+    assert sorted(order) == list(range(16))
+
+
+def test_as_many_channels_leave_as_asked(rng):
+    levels = [Squeeze(), ActNorm([2, 2, 3]), ActNorm([2, 2, 1])]
+    layer = Multiscale(levels, [4, 4, 1], leaving=[1, 2])
+    x = rng.normal(size=(2, 4, 4, 1)).astype(np.float32)
+    z, squeezed = layer.inverse(x).numpy(), Squeeze().inverse(x).numpy()
+    right = [squeezed[..., 3:], squeezed[..., 1:3], squeezed[..., :1]]
+    np.testing.assert_array_equal(z, np.concatenate([part.reshape(2, -1) for part in right], axis=-1))
+    np.testing.assert_array_equal(layer.forward(z), x)
+
+
+def test_a_multiscale_that_lets_out_too_much():
+    with pytest.raises(ValueError, match=r"`leaving` must hold a number for each level but the last, 1"):
+        Multiscale([Squeeze(), ActNorm([2, 2, 2])], [4, 4, 1], leaving=[1, 1])
+    with pytest.raises(ValueError, match=r"less than the 4 channels there are after level 0; got 4"):
+        Multiscale([Squeeze(), ActNorm([2, 2, 2])], [4, 4, 1], leaving=[4])

@@ -159,6 +159,35 @@ def conv_net(num_outputs: int, dtype: str) -> keras.layers.Layer:
     return conditioners.ConvNet(num_outputs, hidden_units=4, activation="tanh", seed=1, dtype=dtype)
 
 
+def gated_conv_net(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.GatedConvNet(num_outputs, hidden_units=3, num_blocks=1, num_features=2, seed=1, dtype=dtype)
+
+
+def mixture() -> transformers.Transformer:
+    return transformers.MixtureOfLogistics(num_components=3)
+
+
+def quantile(event_shape: tuple[int, ...]) -> Callable[[str], bijectors.Quantile]:
+    """Four bins of different probabilities for each channel."""
+
+    def make(dtype: str) -> bijectors.Quantile:
+        layer = bijectors.Quantile(event_shape, num_bins=4, dtype=dtype)
+        layer.initialize(np.random.default_rng(3).beta(0.5, 0.7, size=(50, *event_shape)).astype(dtype))
+        return layer
+
+    return make
+
+
+def multiscale_of_thirds(dtype: str) -> bijectors.Multiscale:
+    """One channel of four leaves, then another; two are left."""
+    levels = [
+        bijectors.Chain([tfb.Softplus(), bijectors.Squeeze(order="dispersed")]),
+        coupling(transformers.Affine, conv_net, np.broadcast_to(np.arange(3) < 1, (2, 2, 3)))(dtype),
+        bijectors.ActNorm([2, 2, 2], dtype=dtype),
+    ]
+    return bijectors.Multiscale(levels, [4, 4, 1], leaving=[1, 1])
+
+
 def multiscale(condition_shape: tuple[int, ...] | None = None) -> Callable[[str], bijectors.Multiscale]:
     """A squeeze and a coupling, after which half leaves; then a stock bijector."""
 
@@ -209,6 +238,25 @@ def image_real_nvp(**arguments: Any) -> Callable[[str], distributions.Flow]:
     return lambda dtype: flows.ImageRealNVP(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
 
 
+def narrow_base(dtype: str) -> tfd.Distribution:
+    """Over 16 numbers; samples through a logit stay where rounding tells them apart."""
+    return tfd.Sample(tfd.Logistic(np.asarray(0.0, dtype), np.asarray(0.05, dtype)), 16)
+
+
+def flow_plus_plus(**arguments: Any) -> Callable[[str], distributions.Flow]:
+    sizes = {"event_shape": [4, 4, 1], "num_couplings": [1, 1, 1], "hidden_units": 3, "num_blocks": 1}
+    return lambda dtype: flows.FlowPlusPlus(
+        **sizes, transformer=mixture(), base=narrow_base(dtype), seed=0, dtype=dtype, **arguments
+    )
+
+
+def subscale(**arguments: Any) -> Callable[[str], distributions.Flow]:
+    sizes = {"event_shape": [4, 4, 1], "factor": 2, "num_groups": 3, "hidden_units": 3, "num_blocks": 1}
+    return lambda dtype: flows.SubscaleFlow(
+        **sizes, transformer=spline(), num_bins=4, base=narrow_base(dtype), seed=0, dtype=dtype, **arguments
+    )
+
+
 def orthogonal(dtype: str) -> bijectors.InvertibleLinear:
     return bijectors.InvertibleLinear([4], seed=3, start="orthogonal", dtype=dtype)
 
@@ -244,9 +292,11 @@ BIJECTORS = [
     Case("elementwise_from_bijector", elementwise(stock_spline), (3,), sample=wide),
     Case("elementwise_scalar", elementwise(transformers.Affine, ()), (), any_shape=True),
     Case("elementwise_matrix", elementwise(transformers.Affine, (2, 3)), (2, 3)),
+    Case("elementwise_mixture_of_logistics", elementwise(mixture), (3,)),
     Case("coupling_shift", coupling(transformers.Shift), (3,)),
     Case("coupling_affine", coupling(transformers.Affine), (3,)),
     Case("coupling_rational_quadratic", coupling(spline), (3,), sample=wide),
+    Case("coupling_mixture_of_logistics", coupling(mixture), (3,)),
     Case("coupling_from_bijector", coupling(stock_spline), (3,), sample=wide),
     # Couplings by mask, conditioner and condition.
     Case("coupling_residual", coupling(transformers.Affine, residual), (3,)),
@@ -257,10 +307,12 @@ BIJECTORS = [
     Case("coupling_alternating", coupling(transformers.Affine, mlp, masks.alternating(4)), (4,)),
     Case("coupling_channel", coupling(transformers.Affine, convolution, masks.channel(3, 2, 2)), (3, 2, 2)),
     Case("coupling_checkerboard", coupling(transformers.Affine, convolution, masks.checkerboard(3, 2, 2)), (3, 2, 2)),
+    Case("coupling_gated_conv_net", coupling(transformers.Affine, gated_conv_net, masks.channel(3, 2, 2)), (3, 2, 2)),
     # Autoregressive, by transformer, conditioner and condition.
     Case("autoregressive_shift", autoregressive(transformers.Shift), (3,)),
     Case("autoregressive_affine", autoregressive(transformers.Affine), (3,)),
     Case("autoregressive_rational_quadratic", autoregressive(spline), (3,), sample=wide),
+    Case("autoregressive_mixture_of_logistics", autoregressive(mixture), (3,)),
     Case("autoregressive_from_bijector", autoregressive(stock_spline), (3,), sample=wide),
     Case("autoregressive_residual", autoregressive(spline, residual_made), (3,), sample=wide),
     Case("autoregressive_conditional", autoregressive(transformers.Affine, made, (2,)), (3,), (2,)),
@@ -275,6 +327,8 @@ BIJECTORS = [
     Case("invertible_conv_1x1", lambda dtype: bijectors.InvertibleConv1x1([2, 2, 3], seed=3, dtype=dtype), (2, 2, 3)),
     Case("squeeze", lambda dtype: bijectors.Squeeze(), (4, 6, 1), any_shape=True),
     Case("squeeze_checkerboard", lambda dtype: bijectors.Squeeze(3, order="checkerboard"), (3, 6, 2), any_shape=True),
+    Case("squeeze_dispersed", lambda dtype: bijectors.Squeeze(3, order="dispersed"), (3, 6, 2), any_shape=True),
+    Case("multiscale_of_thirds", multiscale_of_thirds, (4, 4, 1), sample=positive),
     Case("multiscale", multiscale(), (4, 4, 1), sample=positive),
     Case("multiscale_conditional", multiscale((2,)), (4, 4, 1), (2,), sample=positive),
     Case(
@@ -284,6 +338,8 @@ BIJECTORS = [
         (3, 2, 1),
     ),
     Case("logit", lambda dtype: bijectors.Logit(0.05), (3,), sample=unit, any_shape=True),
+    Case("quantile", quantile((3,)), (3,), sample=unit),
+    Case("quantile_image", quantile((2, 2, 2)), (2, 2, 2), sample=unit),
     Case("permute", lambda dtype: bijectors.Permute([2, 0, 1]), (3,)),
     Case("reverse", lambda dtype: bijectors.Reverse(), (3,), any_shape=True),
     Case("stock", lambda dtype: bijectors.Stock(tfb.Softplus()), (), sample=positive, any_shape=True),
@@ -328,6 +384,10 @@ FLOWS = [
     Case("glow_spline_plain_prior", glow(transformer=spline(), learned_prior=False), (4, 4, 1)),
     Case("image_real_nvp", image_real_nvp(), (4, 4, 1), sample=unit),
     Case("image_real_nvp_conditional", image_real_nvp(condition_shape=[4, 4, 1], alpha=None), (4, 4, 1), (4, 4, 1)),
+    Case("flow_plus_plus", flow_plus_plus(alpha=None), (4, 4, 1)),
+    Case("flow_plus_plus_conditional", flow_plus_plus(condition_shape=[2], alpha=None), (4, 4, 1), (2,)),
+    Case("subscale_flow", subscale(), (4, 4, 1), sample=unit),
+    Case("subscale_flow_conditional", subscale(condition_shape=[2]), (4, 4, 1), (2,), sample=unit),
     Case("neural_spline", recipe(flows.NeuralSplineFlow, hidden_units=8, transformer=spline()), (3,)),
     Case(
         "neural_spline_conditional",

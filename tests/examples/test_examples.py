@@ -85,6 +85,7 @@ def test_every_example_is_tested_and_numbered():
         "06_posterior_estimation",
         "07_regression",
         "08_glow_digits",
+        "09_mnist",
     ]
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == tested
 
@@ -94,3 +95,11 @@ def test_glow_digits(tmp_path):
     assert 1.0 < found["bits_100"] < found["bits"] < found["uniform"]
     assert found["inverse_error"] < 1e-2
     assert (tmp_path / "glow_digits.png").stat().st_size > 10_000
+
+
+def test_mnist(tmp_path):
+    found = main_of("09_mnist")(steps=20, hidden_units=4, out=str(tmp_path))
+    assert found["bits"] < 8.0
+    assert found["served"] == pytest.approx(found["bits"], abs=0.2)
+    assert found["inverse_error"] < 1e-2
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_nvp.transformers import Transformer
+
 
 def apply_transformer(
-    transform: Callable, value: tf.Tensor, outputs: tf.Tensor, num_parameters: int
+    transformer: Transformer, value: tf.Tensor, outputs: tf.Tensor, *, inverse: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A transformer's `forward` or `inverse` of a value [..., m], given a network's outputs [..., p · m].
+    """`transformer.forward` or `inverse` of a value [..., m], given a network's outputs [..., p · m].
 
     Rows too short to fill a vector register are laid end to end first: splines of two to eleven
     elements run up to twice as fast for it.
@@ -18,8 +21,19 @@ def apply_transformer(
     Returns:
       The result [..., m] and the log_det [..., m] of each element.
     """
-    raw = tf.stack(tf.split(outputs, num_parameters, axis=-1))
+    raw = tf.stack(tf.split(outputs, transformer.num_parameters, axis=-1))
+    transform = transformer.inverse if inverse else transformer.forward
     if value.shape[-1] >= 16:
         return transform(value, raw)
-    result, log_det = transform(tf.reshape(value, [-1]), tf.reshape(raw, [num_parameters, -1]))
+    if transformer.is_large:
+        transform = _shared(transformer, inverse, value.dtype)
+    result, log_det = transform(tf.reshape(value, [-1]), tf.reshape(raw, [transformer.num_parameters, -1]))
     return tf.reshape(result, tf.shape(value)), tf.reshape(log_det, tf.shape(value))
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(transformer: Transformer, inverse: bool, dtype: tf.DType) -> Callable:
+    """(value [n], raw [p, n]) → result, log_det [n], for any n: one graph for all layers of equal transformers."""
+    shapes = tf.TensorSpec([None], dtype), tf.TensorSpec([transformer.num_parameters, None], dtype)
+    transform = transformer.inverse if inverse else transformer.forward
+    return tf.function(transform, input_signature=shapes, autograph=False)

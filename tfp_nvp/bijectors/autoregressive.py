@@ -101,11 +101,8 @@ class Autoregressive(Bijector):
         outputs = self._network(x, condition)
         if condition is not None:  # it may have added to the batch shape
             x = shapes.broadcast_batch(x, shapes.batch_shape(outputs, 1), 1)
-        z, log_det = self._transform(self.transformer.inverse, x, outputs)
+        z, log_det = apply_transformer(self.transformer, x, outputs, inverse=True)
         return z, tf.reduce_sum(log_det, axis=-1)
-
-    def _transform(self, function: Callable, value: tf.Tensor, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return apply_transformer(function, value, outputs, self.transformer.num_parameters)
 
     def _solution(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """x [n, d] of z [n, d], and log_det [n], with the gradient of an implicit function."""
@@ -133,7 +130,7 @@ class Autoregressive(Bijector):
         d = z.shape[-1]
 
         def body(i: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return i + 1, *self._transform(self.transformer.forward, z, self._network(x, condition))
+            return i + 1, *apply_transformer(self.transformer, z, self._network(x, condition), inverse=False)
 
         _, x, log_det = tf.while_loop(
             lambda i, *_: i < d,
@@ -159,7 +156,7 @@ class Autoregressive(Bijector):
         with tf.GradientTape(persistent=True) as tape:
             seen = tf.identity(x)  # by the network; x itself is what each element's own map is applied to
             tape.watch([x, seen, *conditions])
-            z, log_dets = self._transform(self.transformer.inverse, x, self._network(seen, *conditions))
+            z, log_dets = apply_transformer(self.transformer, x, self._network(seen, *conditions), inverse=True)
             log_det = tf.reduce_sum(log_dets, axis=-1)
         diagonal = tape.gradient(z, x, tf.ones_like(z))
         v = dx - tf.add_n(_gradients(tape, log_det, [x, seen], dlog_det))

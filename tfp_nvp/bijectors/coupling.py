@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -91,18 +90,18 @@ class Coupling(Bijector):
         self._weights = variables_of(conditioner)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(self.transformer.forward, z, condition)
+        return self._apply(z, condition, inverse=False)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(self.transformer.inverse, x, condition)
+        return self._apply(x, condition, inverse=True)
 
-    def _apply(self, transform: Callable, value: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _apply(self, value: tf.Tensor, condition: Any, *, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
         kept, rest = self._parts.split(value)
         outputs = self._network(kept, condition)
         if condition is not None:  # it may have added to the batch shape
             batch = shapes.batch_shape(outputs, self._parts.event_ndims)
             kept, rest = (shapes.broadcast_batch(part, batch, self._parts.event_ndims) for part in (kept, rest))
-        result, log_det = apply_transformer(transform, rest, outputs, self.transformer.num_parameters)
+        result, log_det = apply_transformer(self.transformer, rest, outputs, inverse=inverse)
         return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 

@@ -43,13 +43,26 @@ class Multiscale(Bijector):
     References: Dinh, Sohl-Dickstein & Bengio (2017), arXiv:1605.08803, section 3.6.
     """
 
-    def __init__(self, levels: Sequence[tfb.Bijector], event_shape: Any, *, name: str = "multiscale"):
+    def __init__(
+        self,
+        levels: Sequence[tfb.Bijector],
+        event_shape: Any,
+        *,
+        leaving: Sequence[int] | None = None,
+        name: str = "multiscale",
+    ):
         parameters = dict(locals())
         if isinstance(levels, tfb.Bijector) or not all(isinstance(level, tfb.Bijector) for level in levels):
             raise TypeError(f"`levels` must be a list of tfb.Bijector; got {levels!r}.")
         if not levels:
             raise ValueError("`levels` must hold at least one bijector.")
         event_shape = checks.image_shape("event_shape", event_shape)
+        if leaving is not None:
+            leaving = [checks.integer("leaving", count, 1) for count in leaving]
+            if len(leaving) != len(levels) - 1:
+                raise ValueError(
+                    f"`leaving` must hold a number for each level but the last, {len(levels) - 1}; got {leaving}."
+                )
         layers = [as_bijector(level) for level in levels]
         super().__init__(
             min_event_ndims=1,
@@ -62,6 +75,7 @@ class Multiscale(Bijector):
         )
         self._levels = layers
         self._image_shape = self._no_dependency(event_shape)
+        self._leaving = self._no_dependency(leaving)
         self._latent_shapes = self._no_dependency(self._shapes_of_latents())
 
     @property
@@ -117,8 +131,8 @@ class Multiscale(Bijector):
         """What goes on to the next level and what leaves."""
         if level == len(self._levels) - 1:
             return h, h
-        half = h.shape[-1] // 2
-        return h[..., :half], h[..., half:]
+        stays = h.shape[-1] - self._latent_shapes[level][-1]
+        return h[..., :stays], h[..., stays:]
 
     def _shapes_of_latents(self) -> list[tuple[int, ...]]:
         """The shape of what leaves after each level."""
@@ -129,13 +143,21 @@ class Multiscale(Bijector):
                 raise ValueError(
                     f"Level {i} must map images to images; it maps {shape.as_list()} to {before.as_list()}."
                 )
+            *sides, channels = shape.as_list()
             if i < len(self._levels) - 1:
-                if shape[-1] % 2:
+                if self._leaving is None and channels % 2:
                     raise ValueError(
                         f"Level {i} must leave an even number of channels to split; it leaves {shape.as_list()}."
                     )
-                shape = tf.TensorShape([*shape[:-1], shape[-1] // 2])
-            found.append(tuple(shape.as_list()))
+                leaves = channels // 2 if self._leaving is None else self._leaving[i]
+                if leaves >= channels:
+                    raise ValueError(
+                        f"`leaving` must be less than the {channels} channels there are after level {i}; got {leaves}."
+                    )
+                found.append((*sides, leaves))
+                shape = tf.TensorShape([*sides, channels - leaves])
+            else:
+                found.append((*sides, channels))
         return found
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:

@@ -10,7 +10,7 @@ from tfp_nvp import checks, shapes
 from tfp_nvp.bijectors.bijector import Bijector
 
 #: Orders in which the pixels of a square become groups of channels.
-ORDERS = ("raster", "checkerboard")
+ORDERS = ("raster", "checkerboard", "dispersed")
 
 
 class Squeeze(Bijector):
@@ -22,7 +22,8 @@ class Squeeze(Bijector):
       factor: f, at least 2; it must divide height and width of x.
       order: of the groups: "raster", row by row; or "checkerboard", first the places that
         `masks.checkerboard` keeps, then the others: `masks.channel` after the squeeze then
-        splits as the chessboard did before it (for an even factor).
+        splits as the chessboard did before it (for an even factor); or "dispersed", each place
+        as far as can be from those before it (and from theirs in the squares around), as in ordered dithering.
 
     Raises:
       ValueError: for another order; when used, for a size that does not fit.
@@ -31,7 +32,7 @@ class Squeeze(Bijector):
     TensorShape([5, 2, 3, 4])
 
     References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP",
-    arXiv:1605.08803, section 3.6 and figure 3.
+    arXiv:1605.08803, section 3.6 and figure 3; Bayer (1973), for the dispersed order.
     """
 
     def __init__(self, factor: int = 2, *, order: str = "raster", name: str = "squeeze"):
@@ -42,7 +43,11 @@ class Squeeze(Bijector):
         self.order = order
         super().__init__(min_event_ndims=3, is_constant_jacobian=True, parameters=parameters, name=name)
         places = [(i, j) for i in range(factor) for j in range(factor)]
-        chosen = sorted(places, key=lambda place: sum(place) % 2) if order == "checkerboard" else places
+        chosen = places
+        if order == "checkerboard":
+            chosen = sorted(places, key=lambda place: sum(place) % 2)
+        elif order == "dispersed":
+            chosen = _dispersed(places, factor)
         self._places = self._no_dependency([places.index(place) for place in chosen])
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -106,3 +111,18 @@ class Squeeze(Bijector):
     def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
         f = self.factor
         return tf.stack([shape[0] // f, shape[1] // f, shape[2] * f**2])
+
+
+def _dispersed(places: list[tuple[int, int]], factor: int) -> list[tuple[int, int]]:
+    """The places of a square that tiles the plane, each the farthest from those before it; the first on a tie."""
+
+    def distance(a: tuple[int, int], b: tuple[int, int]) -> int:
+        steps = [abs(p - q) for p, q in zip(a, b, strict=True)]
+        return sum(min(step, factor - step) ** 2 for step in steps)
+
+    chosen, rest = places[:1], places[1:]
+    while rest:
+        farthest = max(rest, key=lambda place: min(distance(place, other) for other in chosen))
+        chosen.append(farthest)
+        rest.remove(farthest)
+    return chosen

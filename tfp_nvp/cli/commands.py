@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from tfp_nvp import __version__
-from tfp_nvp.cli import models, outputs, tables
+from tfp_nvp.cli import images, models, outputs, tables
 from tfp_nvp.cli.fitting import Split, fit_table, parse_support
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -125,15 +125,32 @@ def fit_outputs(
         models.draw_density(model, x, model.columns, folder / "density.png")
 
 
-@tfp_nvp.command(short_help="Mean negative log-likelihood of a table.")
+@tfp_nvp.command(short_help="Mean negative log-likelihood of a table or of images.")
 @click.argument("model", type=_path)
 @click.argument("data", type=_path)
 @_data_options
+@click.option(
+    "--num-samples",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of images: draws of the noise for each; more give a tighter bound.",
+)
+@_seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(model: Path, data: Path, as_json: bool, **reading: Any) -> None:
-    """Mean negative log-likelihood of the rows of DATA under MODEL (a fit's folder or .keras file)."""
+def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool, **reading: Any) -> None:
+    """Mean negative log-likelihood of the rows of DATA under MODEL (a fit's or export's folder, or a .keras file).
+
+    DATA may be images, integers [n, h, w] or [n, h, w, c] in a .npy or .npz file; a model of integers then gives bits
+    per dimension. --condition is the name of an array of the file.
+    """
+    conditions = reading["condition_columns"]
+    pictures = images.read_images(data, reading["key"], conditions[0] if conditions else None)
+    if pictures is not None:
+        _evaluate_images(model, pictures, num_samples, seed, as_json)
+        return
     table = _read(data, reading)
-    fitted = models.load_model(model)
+    fitted = models.load_scorer(model)
     x, condition, _ = _for_model(fitted, table, **reading)
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
@@ -219,6 +236,19 @@ def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
     run(out, saved_models, epochs=epochs, seed=seed)
 
 
+def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:
+    found = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
+    if as_json:
+        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        return
+    draws = "1 draw" if num_samples == 1 else f"{num_samples} draws"
+    click.echo(
+        f"bits per dim   {found['bits_per_dim']:.4f} ± {found['standard_error']:.4f} "
+        f"({found['rows']:,} images, {draws} of the noise)"
+    )
+    click.echo(f"NLL            {found['nll']:.2f} nats")
+
+
 def _read(data: Path, reading: dict[str, Any]) -> tables.Table:
     return tables.read_table(data, key=reading.pop("key"), header=reading.pop("header"))
 
@@ -246,8 +276,8 @@ def _for_model(
         raise ValueError(
             f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns."
         )
-    if bool(conditions) != model.flow.is_conditional:
-        raise ValueError(f"the model {'needs' if model.flow.is_conditional else 'takes no'} --condition columns.")
+    if bool(conditions) != model.is_conditional:
+        raise ValueError(f"the model {'needs' if model.is_conditional else 'takes no'} --condition columns.")
     return table.select(columns), table.select(conditions) if conditions else None, columns
 
 

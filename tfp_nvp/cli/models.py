@@ -66,9 +66,33 @@ class Model:
     history: dict[str, list[float]] = field(default_factory=dict)
 
     @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of an event."""
+        return tuple(self.flow.distribution.event_shape.as_list())
+
+    @property
     def size(self) -> int:
         """Number of columns of an event."""
-        return int(np.prod(self.flow.distribution.event_shape.as_list(), dtype=int))
+        return int(np.prod(self.event_shape, dtype=int))
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the model takes a condition."""
+        return bool(self.flow.is_conditional)
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of a condition; () where an encoder takes it, whatever it is."""
+        return self.flow.distribution.condition_shape if self.flow.encoder is None else ()
+
+    @property
+    def levels(self) -> int | None:
+        """Number of levels of a density of integers; None of one of real numbers."""
+        return getattr(self.flow.distribution, "levels", None)
+
+    def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
+        """log P of integers [n, *event], [n], in nats, by one draw of the noise for each."""
+        return np.asarray(self.flow.log_prob(x, condition=condition, seed=seed))
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
         """log p of each row, [n], in nats."""
@@ -95,8 +119,55 @@ class Model:
         return values.astype(self.flow.distribution.dtype.as_numpy_dtype)
 
 
-def load_model(path: str | Path) -> Model:
-    """The model in a `fit` folder, or in a .keras file.
+@dataclass(frozen=True)
+class Exported(Model):
+    """An exported model, which knows no columns. `flow` is a `ServedFlow`."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return self.flow.event_shape
+
+    @property
+    def is_conditional(self) -> bool:
+        return bool(self.flow.conditions)
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        return next(iter(self.flow.conditions.values()), None)
+
+    @property
+    def levels(self) -> int | None:
+        dtype = self.flow.event_dtype
+        return dtype.max + 1 if dtype.is_integer else None  # of other numbers of levels, the rest has no density
+
+    def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
+        parts = [slice(i, i + 4096) for i in range(0, len(x), 4096)]
+        found = [self.flow.log_prob(x[p], None if condition is None else condition[p]) for p in parts]
+        return np.concatenate(found).astype(np.float64)
+
+    def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
+        return self.flow.log_prob(x, condition, seed=seed)
+
+
+def load_scorer(path: str | Path) -> Model:
+    """What has a `log_prob`: as `load_model`, or an exported model's folder, or a version's, or one of images.
+
+    Raises:
+      OSError: if there is none.
+      ValueError: if it is not a `FlowModel`.
+    """
+    path = Path(path)
+    exported = (path / "saved_model.pb").exists() or any(path.glob("[0-9]*/saved_model.pb"))
+    if not exported:
+        return load_model(path, images=True)
+    start_tensorflow()
+    from tfp_nvp import serving
+
+    return Exported(serving.load(path))
+
+
+def load_model(path: str | Path, *, images: bool = False) -> Model:
+    """The model in a `fit` folder, or in a .keras file; of vectors, or if `images` of images too.
 
     Raises:
       OSError: if there is none.
@@ -115,7 +186,7 @@ def load_model(path: str | Path) -> Model:
         flow = keras.saving.load_model(file)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"{file}: not a model that can be loaded: {error}") from error
-    if not isinstance(flow, FlowModel) or len(flow.distribution.event_shape) != 1:
+    if not isinstance(flow, FlowModel) or len(flow.distribution.event_shape) not in ((1, 3) if images else (1,)):
         raise ValueError(f"{file}: not a FlowModel over vectors, but a {type(flow).__name__}.")
     notes = file.with_name("metrics.json")
     written = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}

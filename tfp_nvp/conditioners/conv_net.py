@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
 from tfp_nvp.conditioners.inputs import join_channels, joined_channels
 
 
@@ -65,7 +65,10 @@ class ConvNet(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, condition: Any = None) -> Any:
-        h = self.activation(self.input_layer(join_channels(inputs, condition)))
+        return with_a_row(self._of_image, join_channels(inputs, condition))
+
+    def _of_image(self, image: Any) -> Any:
+        h = self.activation(self.input_layer(image))
         return self.output_layer(self.hidden_layer(h))
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,8 +14,8 @@ from tfp_nvp import checks
 class Convolution(keras.layers.Layer):
     """outputs = kernel ∗ inputs + bias, of the inputs' height and width; with `weight_norm`, kernel = g v / ‖v‖.
 
-    `keras.layers.Conv2D` with "same" padding, but that a batch of no rows passes: there TensorFlow's own gives
-    a shape of its inputs' channels on a CPU.
+    `keras.layers.Conv2D` with "same" padding, and weight normalization. A network of them that is to take batches
+    of no rows needs `with_a_row`.
 
     Args:
       filters: number of channels of the outputs.
@@ -57,16 +58,7 @@ class Convolution(keras.layers.Layer):
         if self.weight_norm:
             length = keras.ops.sqrt(keras.ops.sum(keras.ops.square(kernel), axis=(0, 1, 2)) + 1e-12)
             kernel = kernel * (keras.ops.convert_to_tensor(self.length) / length)
-        return self._convolve(inputs, kernel) + self.bias
-
-    def _convolve(self, inputs: Any, kernel: Any) -> Any:
-        if inputs.shape[0] == 0:
-            return keras.ops.zeros((*inputs.shape[:-1], self.filters), dtype=kernel.dtype)
-        if inputs.shape[0] is not None:
-            return keras.ops.conv(inputs, kernel, padding="same")
-        rows = tf.shape(inputs)[0]
-        at_least_one = tf.pad(inputs, [[0, tf.cast(tf.equal(rows, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
-        return keras.ops.conv(at_least_one, kernel, padding="same")[:rows]
+        return keras.ops.conv(inputs, kernel, padding="same") + self.bias
 
     def compute_output_shape(self, inputs_shape: Any) -> tuple:
         return (*inputs_shape[:-1], self.filters)
@@ -87,3 +79,12 @@ class ZeroConvolution(Convolution):
 
     def call(self, inputs: Any) -> Any:
         return super().call(inputs) * keras.ops.exp(3.0 * keras.ops.convert_to_tensor(self.log_scale))
+
+
+def with_a_row(network: Callable[[Any], Any], image: Any) -> Any:
+    """`network(image)` of a batch that may have no rows: of those, a convolution on a CPU has a wrong shape."""
+    if image.shape[0]:
+        return network(image)
+    rows = tf.shape(image)[0]
+    padding = [[0, tf.cast(tf.equal(rows, 0), tf.int32)], [0, 0], [0, 0], [0, 0]]
+    return network(tf.pad(image, padding))[:rows]

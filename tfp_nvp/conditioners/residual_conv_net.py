@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
 from tfp_nvp.conditioners.inputs import join_channels, joined_channels
 
 
@@ -72,7 +72,10 @@ class ResidualConvNet(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, condition: Any = None) -> Any:
-        h = self.hidden_layers[0](join_channels(inputs, condition))
+        return with_a_row(self._of_image, join_channels(inputs, condition))
+
+    def _of_image(self, image: Any) -> Any:
+        h = self.hidden_layers[0](image)
         for first, second in zip(self.hidden_layers[1::2], self.hidden_layers[2::2], strict=True):
             h = h + second(self.activation(first(self.activation(h))))
         return self.output_layer(self.activation(h))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, InvertibleConv1x1, Multiscale, Squeeze
 from tfp_nvp.conditioners import ConvNet
-from tfp_nvp.distributions import Flow
+from tfp_nvp.flows.image_recipe import ImageRecipe, squeezable
 from tfp_nvp.flows.recipe import base_of, known_seed, network_dtype, seeds
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
 
 
-class Glow(Flow):
+class Glow(ImageRecipe):
     """Levels of: squeeze; steps of ActNorm, 1 × 1 convolution and coupling; half of the channels leave.
 
     What leaves a level has a Gaussian whose mean and deviation a network computes from what stays
@@ -53,6 +53,11 @@ class Glow(Flow):
     Convolutions", arXiv:1807.03039.
     """
 
+    PRESETS: ClassVar = {
+        (28, 28, 1): {"num_levels": 2, "num_steps": 16, "hidden_units": 96},
+        (32, 32, 3): {"num_levels": 3, "num_steps": 32, "hidden_units": 512},
+    }
+
     def __init__(
         self,
         event_shape: Any,
@@ -71,15 +76,10 @@ class Glow(Flow):
     ):
         seed = known_seed(seed)
         parameters = dict(locals())
-        event_shape = checks.image_shape("event_shape", event_shape)
         num_levels = checks.integer("num_levels", num_levels, 1)
         num_steps = checks.integer("num_steps", num_steps, 1)
+        event_shape = squeezable(event_shape, 2**num_levels, "2^num_levels", "Use fewer levels")
         height, width, channels = event_shape
-        if height % 2**num_levels or width % 2**num_levels:
-            raise ValueError(
-                f"`event_shape` must have sides that are multiples of 2^num_levels = {2**num_levels}; "
-                f"got {list(event_shape)}. Use fewer levels, or pad the images."
-            )
         transformer = (
             Affine()
             if transformer is None

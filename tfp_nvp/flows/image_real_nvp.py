@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import keras
-import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, Logit, Multiscale, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Logit, Multiscale, Squeeze
 from tfp_nvp.conditioners import ResidualConvNet
-from tfp_nvp.distributions import Flow
+from tfp_nvp.flows.image_recipe import ImageRecipe, couplings, squeezable
 from tfp_nvp.flows.recipe import base_of, known_seed, network_dtype, seeds
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
 
 
-class ImageRealNVP(Flow):
+class ImageRealNVP(ImageRecipe):
     """Levels of: three checkerboard couplings, squeeze, three channel couplings; half of the channels leave.
 
     The last level is four checkerboard couplings. Pixels in [0, 1], as `Dequantized` makes them, go
@@ -51,6 +48,11 @@ class ImageRealNVP(Flow):
     arXiv:1605.08803, sections 3.4 to 3.6 and 4.1.
     """
 
+    PRESETS: ClassVar = {
+        (28, 28, 1): {"num_levels": 3, "hidden_units": 32, "num_blocks": 2},
+        (32, 32, 3): {"num_levels": 3, "hidden_units": 64, "num_blocks": 8},
+    }
+
     def __init__(
         self,
         event_shape: Any,
@@ -69,15 +71,9 @@ class ImageRealNVP(Flow):
     ):
         seed = known_seed(seed)
         parameters = dict(locals())
-        event_shape = checks.image_shape("event_shape", event_shape)
         num_levels = checks.integer("num_levels", num_levels, 1)
+        event_shape = squeezable(event_shape, 2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels")
         height, width, channels = event_shape
-        factor = 2 ** (num_levels - 1)
-        if height % factor or width % factor:
-            raise ValueError(
-                f"`event_shape` must have sides that are multiples of 2^(num_levels − 1) = {factor}; "
-                f"got {list(event_shape)}. Use fewer levels, or pad the images."
-            )
         transformer = (
             Affine()
             if transformer is None
@@ -95,7 +91,7 @@ class ImageRealNVP(Flow):
                 dtype=network_dtype(dtype),
             )
             layers = partial(
-                _couplings,
+                couplings,
                 transformer,
                 network,
                 numbers,
@@ -116,35 +112,3 @@ class ImageRealNVP(Flow):
         super().__init__(
             base_of(base, (size,), dtype), Multiscale(levels, event_shape), parameters=parameters, name=name
         )
-
-
-def _couplings(
-    transformer: Transformer,
-    network: Callable[..., keras.layers.Layer],
-    numbers: Iterator[int],
-    mask_of: Callable[..., np.ndarray],
-    count: int,
-    *,
-    condition_shape: Any,
-    dtype: Any,
-    prefix: str,
-) -> list[Bijector]:
-    """`count` couplings, each after an ActNorm, whose two parts take turns."""
-    layers: list[Bijector] = []
-    kind = mask_of.func.__name__  # type: ignore[attr-defined]
-    for i in range(count):
-        mask = mask_of(flip=bool(i % 2))
-        row = mask.reshape(-1, mask.shape[-1])
-        outputs = int((~row[0]).sum()) if (row == row[0]).all() else mask.shape[-1]
-        layers += [
-            ActNorm(mask.shape, dtype=dtype, name=f"act_norm_{prefix}_{kind}_{i}"),
-            Coupling(
-                transformer,
-                network(transformer.num_parameters * outputs, seed=next(numbers)),
-                mask,
-                condition_shape=condition_shape,
-                dtype=dtype,
-                name=f"{kind}_{prefix}_{i}",
-            ),
-        ]
-    return layers

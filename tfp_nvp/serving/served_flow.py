@@ -54,6 +54,22 @@ class ServedFlow:
         """The names of what the folder offers."""
         return sorted(set(self._loaded.signatures) - {"serving_default"})
 
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one event."""
+        return tuple(self._inputs("log_prob")["x"].shape[1:].as_list())
+
+    @property
+    def event_dtype(self) -> tf.DType:
+        """Dtype of events: an integer one of what was `Dequantized`."""
+        return self._inputs("log_prob")["x"].dtype
+
+    @property
+    def conditions(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each condition's input, by name."""
+        specs = self._inputs("log_prob")
+        return {name: tuple(spec.shape[1:].as_list()) for name, spec in specs.items() if name not in ("x", "seed")}
+
     def log_prob(self, x: Any, condition: Any = None, *, seed: int = 0) -> np.ndarray:
         """Log-density in nats: [n, *event_shape] → [n]. Noise that integers need is drawn from `seed`, row by row."""
         return self._run("log_prob", len(x), condition, x=x, **self._noise("log_prob", len(x), seed))["log_prob"]
@@ -84,16 +100,17 @@ class ServedFlow:
 
     def _noise(self, name: str, n: int, seed: int) -> dict[str, np.ndarray]:
         """Seeds of n rows, if a signature takes them."""
-        if name not in self._loaded.signatures:
-            return {}
-        takes = "seed" in self._loaded.signatures[name].structured_input_signature[1]
-        return {"seed": _seeds(n, seed)} if takes else {}
+        offered = name in self._loaded.signatures and "seed" in self._inputs(name)
+        return {"seed": _seeds(n, seed)} if offered else {}
+
+    def _inputs(self, name: str) -> dict[str, tf.TensorSpec]:
+        """What a signature takes, by name."""
+        return self._loaded.signatures[name].structured_input_signature[1]
 
     def _run(self, name: str, n: int, condition: Any, **inputs: Any) -> dict[str, np.ndarray]:
         if name not in self._loaded.signatures:
             raise ValueError(f"{self.folder} has no signature {name!r}; it offers {self.signatures}.")
-        function = self._loaded.signatures[name]
-        specs = function.structured_input_signature[1]
+        function, specs = self._loaded.signatures[name], self._inputs(name)
         if condition is not None:
             inputs |= condition if isinstance(condition, dict) else {"condition": condition}
         if set(inputs) != set(specs):

@@ -47,6 +47,8 @@ class RationalQuadratic(Transformer):
     arXiv:1906.04032, section 3.1 and appendix A.1; the minimum sizes are those of its code.
     """
 
+    is_large = True
+
     def __init__(
         self,
         *,
@@ -84,11 +86,7 @@ class RationalQuadratic(Transformer):
         return self._apply(x, raw, inverse=True)
 
     def _apply(self, value: tf.Tensor, raw: tf.Tensor, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        value = tf.convert_to_tensor(value)
-        raw = tf.convert_to_tensor(raw, value.dtype)
-        if raw.shape[0] != self.num_parameters:
-            raise ValueError(f"`raw` must have {self.num_parameters} numbers on its first axis; got shape {raw.shape}.")
-        value, raw = _broadcast(value, raw)
+        value, raw = self._broadcast(value, raw)
 
         @tf.custom_gradient
         def spline(value: tf.Tensor, raw: tf.Tensor) -> Any:
@@ -165,13 +163,3 @@ class RationalQuadratic(Transformer):
     @property
     def _slope_offset(self) -> float:
         return math.log(math.expm1(1.0 - self.min_slope))
-
-
-def _broadcast(value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`value` [...] and `raw` [p, ...] at their common shape."""
-    if raw.shape.rank == value.shape.rank + 1 and raw.shape[1:].is_compatible_with(value.shape):
-        return value, raw
-    p, missing = raw.shape[0], value.shape.rank + 1 - raw.shape.rank
-    raw = tf.reshape(raw, tf.concat([[p], [1] * missing, tf.shape(raw)[1:]], axis=0))
-    shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
-    return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))

@@ -29,6 +29,9 @@ class Transformer(abc.ABC):
     #: p, how many raw numbers one element needs.
     num_parameters: int
 
+    #: Whether one evaluation is so many operations that layers of equal transformers should share one graph of it.
+    is_large = False
+
     @abc.abstractmethod
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """x [...] and log |dx/dz| [...] from z [...] and raw [p, ...]."""
@@ -36,6 +39,20 @@ class Transformer(abc.ABC):
     @abc.abstractmethod
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """z [...] and log |dz/dx| [...] from x [...] and raw [p, ...]."""
+
+    def _broadcast(self, value: Any, raw: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """`value` [...] and `raw` [p, ...] as tensors at their common shape."""
+        value = tf.convert_to_tensor(value)
+        raw = tf.convert_to_tensor(raw, value.dtype)
+        p = self.num_parameters
+        if raw.shape[0] != p:
+            raise ValueError(f"`raw` must have {p} numbers on its first axis; got shape {raw.shape}.")
+        if raw.shape.rank == value.shape.rank + 1 and raw.shape[1:].is_compatible_with(value.shape):
+            return value, raw
+        missing = value.shape.rank + 1 - raw.shape.rank
+        raw = tf.reshape(raw, tf.concat([[p], [1] * missing, tf.shape(raw)[1:]], axis=0))
+        shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
+        return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which an equal transformer is made."""

@@ -1,0 +1,350 @@
+"""Image flows in bits per dimension: which architecture for how much time, the best of them, and what it is worth.
+
+    python benchmarks/images.py search  --data-dir DIR [--minutes 4]    validation bits against wall time, several flows
+    python benchmarks/images.py train   --data-dir DIR [--minutes 360]  the best of them; again, to go on
+    python benchmarks/images.py measure --data-dir DIR [--model FILE]   test bits, inverse error, of the trained model
+    python benchmarks/images.py draw    --data-dir DIR [--model FILE]   pictures of it
+    python benchmarks/images.py nats    --data-dir DIR                  the protocol of Papamakarios et al. (2017)
+
+DIR holds mnist.npz, or one other .npz file: x_train and x_test [n, h, w] or [n, h, w, c], uint8. The last sixth of
+x_train validates; x_test is read by `measure` and `nats` alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_nvp as nvp
+from tfp_nvp.transformers import MixtureOfLogistics, RationalQuadratic
+
+tfd = tfp.distributions
+
+BATCH = 64
+EMA = 0.999
+
+#: Name of an architecture: the flow of an event shape, and its learning rate.
+ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
+    "subscale": (lambda shape: nvp.SubscaleFlow.preset(shape, seed=0), 3e-3),
+    "subscale, 8 groups": (lambda shape: nvp.SubscaleFlow.preset(shape, num_groups=8, hidden_units=48, seed=0), 3e-3),
+    "subscale, no quantiles": (
+        lambda shape: nvp.Flow(
+            _logistic(shape),
+            nvp.bijectors.Chain(
+                [nvp.bijectors.Logit(1e-6), nvp.SubscaleFlow.preset(shape, num_bins=None, seed=0).bijector]
+            ),
+        ),
+        3e-3,
+    ),
+    "Glow, affine": (lambda shape: nvp.Glow(shape, num_steps=8, hidden_units=96, seed=0), 1e-3),
+    "Glow, spline": (
+        lambda shape: nvp.Glow(shape, num_steps=4, hidden_units=96, transformer=RationalQuadratic(num_bins=8), seed=0),
+        1e-3,
+    ),
+    "RealNVP": (lambda shape: nvp.ImageRealNVP(shape, num_levels=2, hidden_units=32, seed=0), 1e-3),
+    "Flow++": (
+        lambda shape: nvp.FlowPlusPlus(
+            shape, hidden_units=24, transformer=MixtureOfLogistics(num_components=4), seed=0
+        ),
+        1e-3,
+    ),
+}
+
+
+def _logistic(shape: Any) -> tfd.Distribution:
+    return tfd.Sample(tfd.Logistic(0.0, 1.0), [math.prod(shape)])
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=["search", "train", "measure", "draw", "nats"])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/images"), help="folder for models and figures")
+    parser.add_argument("--only", nargs="*", help="search: names of architectures")
+    parser.add_argument("--minutes", type=float, help="search: for each architecture, 4; train: of this sitting, 360")
+    parser.add_argument("--epochs", type=int, default=30, help="train: length of the whole schedule")
+    parser.add_argument("--model", type=Path, help="measure: a .keras file; by default the one of `train`")
+    parser.add_argument("--num-samples", type=int, default=16, help="measure: draws of the noise")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    {"search": search, "train": train, "measure": measure, "draw": draw, "nats": nats}[args.task](args)
+
+
+def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation and test images, uint8 [n, h, w, c]."""
+    found = folder / "mnist.npz" if (folder / "mnist.npz").exists() else next(iter(sorted(folder.glob("*.npz"))), None)
+    if found is None:
+        raise SystemExit(f"--data-dir: no .npz file in {folder}.")
+    with np.load(found) as file:
+        train, test = (file[key].reshape(*file[key].shape[:3], -1) for key in ("x_train", "x_test"))
+    held_out = len(train) // 6
+    return train[:-held_out], train[-held_out:], test
+
+
+def fitted(name: str, shape: Any, steps: int) -> nvp.FlowModel:
+    """The compiled model of an architecture, for a schedule of `steps`."""
+    make, rate = ARCHITECTURES[name]
+    model = nvp.FlowModel(nvp.Dequantized(make(shape)))
+    warmup = min(100, steps // 10 + 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, 0.01, warmup_target=rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=EMA, global_clipnorm=50.0)
+    model.compile(optimizer, jit_compile=True)
+    return model
+
+
+class Sitting(keras.callbacks.Callback):
+    """Ends `fit` after the epoch before one that would take it beyond so many minutes."""
+
+    def __init__(self, minutes: float):
+        super().__init__()
+        self.minutes = minutes
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.start = self.begun = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        now = time.monotonic()
+        if 2 * now - self.begun - self.start > 60.0 * self.minutes:
+            self.model.stop_training = True
+
+
+class Log(keras.callbacks.Callback):
+    """Writes a line per epoch: wall time in all sittings, and bits per dimension.
+
+    Args:
+      path: .jsonl file, which is continued.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.seconds = json.loads(lines[-1])["seconds"] if lines else 0.0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.last = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        now = time.monotonic()
+        self.seconds, self.last = self.seconds + now - self.last, now
+        line = {"epoch": epoch + 1, "seconds": round(self.seconds, 1)}
+        line |= {key: round(float(value), 5) for key, value in (logs or {}).items() if "bits" in key}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+
+
+def search(args: argparse.Namespace) -> None:
+    """Every architecture for as long, each with a schedule that ends then; a table, and a picture."""
+    train_set, validation, _ = load(args.data_dir)
+    minutes = args.minutes or 4.0
+    for name in args.only or ARCHITECTURES:
+        path = args.out / f"search_{name.replace(',', '').replace(' ', '_')}.jsonl"
+        if path.exists():
+            continue
+        model = fitted(name, train_set.shape[1:], 10**6)
+        batches = _stream(train_set)
+        model.fit(batches, steps_per_epoch=2, epochs=1, verbose=0)  # compiles
+        start = time.monotonic()
+        model.fit(batches, steps_per_epoch=20, epochs=1, verbose=0)
+        step = (time.monotonic() - start) / 20
+        steps_per_epoch = max(1, int(60.0 * minutes / step / 12))
+        model = fitted(name, train_set.shape[1:], 12 * steps_per_epoch)
+        model.fit(
+            batches,
+            steps_per_epoch=steps_per_epoch,
+            epochs=12,
+            validation_data=(validation[:2000],),
+            validation_batch_size=500,
+            callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Log(path)],
+            verbose=0,
+        )
+        last = json.loads(path.read_text().splitlines()[-1])
+        print(f"{name:28s} {model.count_params():9,} weights  {1e3 * step:6.0f} ms a step  {last}", flush=True)
+    draw_search(args.out)
+
+
+def draw_search(folder: Path) -> None:
+    """search.png: validation bits against seconds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for path in sorted(folder.glob("search_*.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        name = path.stem.removeprefix("search_").replace("_", " ")
+        axes.plot([line["seconds"] / 60 for line in lines], [line["val_bits_per_dim"] for line in lines], label=name)
+    axes.set(xlabel="minutes of two cores", ylabel="validation bits per dimension", ylim=(1.0, 2.2))
+    axes.legend(frameon=False)
+    figure.savefig(folder / "search.png", dpi=120)
+
+
+def _stream(images: np.ndarray) -> tf.data.Dataset:
+    data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images), seed=0).repeat()
+    return data.batch(BATCH, drop_remainder=True).prefetch(2)
+
+
+def train(args: argparse.Namespace) -> None:
+    """The preset; weights of the best validation bits in flow.keras, the state of the schedule beside it."""
+    train_set, validation, _ = load(args.data_dir)
+    per_epoch = len(train_set) // BATCH
+    model = fitted("subscale", train_set.shape[1:], args.epochs * per_epoch)
+    print(f"{model.count_params():,} weights", flush=True)
+    best = args.out / "best.json"
+    model.fit(
+        train_set[: per_epoch * BATCH],
+        batch_size=BATCH,
+        epochs=args.epochs,
+        validation_data=(validation,),
+        validation_batch_size=500,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(args.out / "state", delete_checkpoint=False),
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            Log(args.out / "train.jsonl"),
+            Sitting(args.minutes or 360.0),
+            KeepBest(args.out / "flow.keras", best),
+        ],
+        verbose=0,
+    )
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Saves the model where the validation bits are least, in all sittings.
+
+    Args:
+      model_path: .keras file.
+      figures_path: .json file with the least so far.
+    """
+
+    def __init__(self, model_path: Path, figures_path: Path):
+        super().__init__()
+        self.model_path, self.figures_path = model_path, figures_path
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        found = float(logs["val_bits_per_dim"])
+        if self.figures_path.exists() and json.loads(self.figures_path.read_text())["val_bits_per_dim"] <= found:
+            return
+        partial = self.model_path.with_name("partial.keras")
+        self.model.save(partial)
+        partial.replace(self.model_path)
+        self.figures_path.write_text(json.dumps({"epoch": epoch + 1, "val_bits_per_dim": found}))
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Test bits by one and by several draws of the noise, and how exactly the flow inverts."""
+    _, _, test = load(args.data_dir)
+    model = keras.saving.load_model(args.model or args.out / "flow.keras")
+    digits = model.distribution
+
+    @tf.function(jit_compile=True)
+    def bits(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return digits.bits_per_dim(x, num_samples=args.num_samples, seed=seed)
+
+    @tf.function(jit_compile=True)
+    def one(x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        y, _ = digits.dequantize(x, seed=seed)
+        back, _ = digits.flow.decode(digits.flow.encode(y)[0])
+        return digits.bits_per_dim(x, seed=seed), digits.levels * tf.abs(back - y)
+
+    seeds = [tf.constant([1, i]) for i in range(len(test) // 50)]
+    parts = [tf.constant(part, tf.int32) for part in np.split(test[: 50 * len(seeds)], len(seeds))]
+    many = np.concatenate([bits(part, seed).numpy() for part, seed in zip(parts, seeds, strict=True)])
+    pairs = [one(part, seed) for part, seed in zip(parts, seeds, strict=True)]
+    single, errors = (np.concatenate([pair[i] for pair in pairs]) for i in range(2))
+    figures = {
+        "images": len(many),
+        "weights": model.count_params(),
+        "bits_1": float(single.mean()),
+        f"bits_{args.num_samples}": float(many.mean()),
+        "standard_error": float(many.std() / np.sqrt(len(many))),
+        "inverse_error_max": float(errors.max()),
+        "inverse_error_99.9": float(np.percentile(errors, 99.9)),
+    }
+    (args.out / "measure.json").write_text(json.dumps(figures, indent=1))
+    print(json.dumps(figures, indent=1))
+
+
+def draw(args: argparse.Namespace) -> None:
+    """samples.png: at temperatures; ways.png: between test images, and the ends of the ranking."""
+    _, _, test = load(args.data_dir)
+    digits = keras.saving.load_model(args.model or args.out / "flow.keras").distribution
+    count = 14
+    sample = tf.function(lambda t: digits.flow.sample(count, seed=3, temperature=t))
+    rows = {f"T = {t:g}": digits.quantize(sample(tf.constant(t))).numpy() for t in (0.5, 0.7, 0.85, 1.0)}
+    nvp.evaluation.plot_images(rows, args.out / "samples.png", levels=digits.levels)
+    encode = tf.function(lambda x: digits.encode(x, seed=0)[0])
+    decode = tf.function(lambda z: digits.decode(z)[0])
+    z = encode(tf.constant(test[:8], tf.int32)).numpy()
+    way = np.linspace(0.0, 1.0, count, dtype=np.float32)[:, np.newaxis]
+    rows = {f"way {i // 2 + 1}": decode((1 - way) * z[i] + way * z[i + 1]).numpy() for i in range(0, 8, 2)}
+    log_prob = tf.function(lambda x: digits.log_prob(x, seed=0))
+    order = np.argsort(np.concatenate([log_prob(tf.constant(part, tf.int32)) for part in np.split(test, 20)]))
+    rows |= {"most likely": test[order[::-1][:count]], "least likely": test[order[:count]]}
+    nvp.evaluation.plot_images(rows, args.out / "ways.png", levels=digits.levels)
+
+
+def nats(args: argparse.Namespace) -> None:
+    """Nats per image of v = logit(1e-6 + (1 − 2e-6) (x + u) / 256): of the trained model, and of a MAF as in the paper.
+
+    A density of y = (x + u) / 256 is one of v: log p(v) = log p(y) − Σ log dv/dy.
+    """
+    train_set, validation, test = load(args.data_dir)
+    logit = nvp.bijectors.Logit(1e-6)
+    rng = np.random.default_rng(0)
+    y = tf.constant(((test + rng.uniform(size=test.shape)) / 256.0).astype(np.float32))
+    slope = tf.reduce_sum(logit.inverse_log_det_jacobian(y, event_ndims=0), axis=(1, 2, 3))
+    figures = {}
+    if (args.model or args.out / "flow.keras").exists():
+        flow = keras.saving.load_model(args.model or args.out / "flow.keras").distribution.flow
+        log_prob = tf.function(flow.log_prob, jit_compile=True)
+        found = np.concatenate([log_prob(part) for part in tf.split(y, 50)]) - slope.numpy()
+        figures["subscale"] = [float(found.mean()), float(found.std() / np.sqrt(len(found)))]
+
+    def rows(images: np.ndarray) -> np.ndarray:
+        noisy = (images + rng.uniform(size=images.shape)) / 256.0
+        return logit.inverse(tf.constant(noisy.reshape(len(noisy), -1), tf.float32)).numpy()
+
+    maf = nvp.FlowModel(nvp.MAF([test[0].size], num_layers=5, hidden_units=[1024], order="reversed", seed=0))
+    maf.compile(keras.optimizers.Adam(1e-4, use_ema=True, ema_momentum=0.99, global_clipnorm=500.0), jit_compile=True)
+    start = time.monotonic()
+    history = maf.fit(
+        rows(train_set),
+        batch_size=100,
+        epochs=100,
+        validation_data=(rows(validation),),
+        validation_batch_size=1000,
+        callbacks=[
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            Sitting(args.minutes or 60.0),
+            keras.callbacks.EarlyStopping("val_nll", patience=5, restore_best_weights=True),
+        ],
+        verbose=2,
+    )
+    found = maf.predict(rows(test), verbose=0)
+    figures["MAF(5)"] = [float(found.mean()), float(found.std() / np.sqrt(len(found)))]
+    figures |= {"epochs": len(history.epoch), "seconds": round(time.monotonic() - start)}
+    (args.out / "nats.json").write_text(json.dumps(figures, indent=1))
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

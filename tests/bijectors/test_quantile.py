@@ -1,0 +1,71 @@
+"""Quantile: the histogram, the logistic scale, precision where levels are rare."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_nvp.bijectors import Logit, Quantile
+
+
+def mostly_black(rng, shape):
+    """Four fifths below 1/256, the rest anywhere."""
+    x = rng.uniform(size=shape)
+    return np.where(rng.uniform(size=shape) < 0.8, x / 256.0, x).astype(np.float32)
+
+
+def test_before_data_it_is_a_logit(rng):
+    x = rng.uniform(0.01, 0.99, size=(5, 2)).astype(np.float32)
+    layer = Quantile([2])
+    assert not layer.is_initialized
+    for ours, right in zip(layer.inverse_and_log_det(x), Logit(0.0).inverse_and_log_det(x, event_ndims=1), strict=True):
+        np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-4)
+
+
+def test_it_makes_the_data_logistic(rng):
+    layer = Quantile([4, 4, 2], smoothing=1e-3)
+    x = np.stack([mostly_black(rng, (4000, 4, 4)), rng.beta(2.0, 5.0, (4000, 4, 4))], axis=-1).astype(np.float32)
+    layer.initialize(x)
+    assert layer.is_initialized
+    uniform = tf.sigmoid(layer.inverse(x)).numpy()
+    for channel in range(2):
+        found = np.quantile(uniform[..., channel], np.linspace(0.1, 0.9, 9))
+        np.testing.assert_allclose(found, np.linspace(0.1, 0.9, 9), atol=0.01)
+
+
+def test_probabilities_are_the_histogram_of_each_channel_smoothed():
+    layer = Quantile([2], num_bins=4, smoothing=0.2)
+    layer.initialize(tf.constant([[0.1, 0.9], [0.2, 0.9], [0.3, 1.0], [0.0, 0.5]]))
+    right = 0.8 * np.array([[0.75, 0.25, 0.0, 0.0], [0.0, 0.0, 0.25, 0.75]]) + 0.2 / 4
+    np.testing.assert_allclose(layer.probabilities, right, rtol=1e-6)
+
+
+def test_it_inverts_within_a_thousandth_of_a_level_where_levels_are_rare(rng):
+    layer = Quantile([1])
+    layer.initialize(np.full((100, 1), 0.5 / 256.0, np.float32))  # all black: the other levels have the least there is
+    x = ((np.arange(256)[:, None] + rng.uniform(0.01, 0.99, size=(256, 20))) / 256.0).astype(np.float32).reshape(-1, 1)
+    np.testing.assert_allclose(256.0 * layer.forward(layer.inverse(x)), 256.0 * x, atol=1e-3)
+
+
+def test_the_ends_are_finite():
+    layer = Quantile([1])
+    layer.initialize(np.zeros((10, 1), np.float32))
+    z, log_det = layer.inverse_and_log_det(tf.constant([[0.0], [1.0]]))
+    assert np.isfinite(z).all()
+    assert np.isfinite(log_det).all()
+
+
+def test_a_checkpoint_keeps_the_histogram(rng, tmp_path):
+    layer, new = Quantile([1], num_bins=8), Quantile([1], num_bins=8)
+    layer.initialize(mostly_black(rng, (50, 1)))
+    tf.train.Checkpoint(module=new).read(tf.train.Checkpoint(module=layer).write(str(tmp_path / "c"))).assert_consumed()
+    assert new.is_initialized
+    np.testing.assert_array_equal(new.probabilities, layer.probabilities)
+
+
+def test_errors_say_what_to_do():
+    with pytest.raises(ValueError, match="`num_bins`"):
+        Quantile([1], num_bins=1)
+    with pytest.raises(ValueError, match="`smoothing`"):
+        Quantile([1], smoothing=0.0)
+    with pytest.raises(ValueError, match="`smoothing` must be in"):
+        Quantile([1], smoothing=1.5)

@@ -1,0 +1,116 @@
+"""Pixels to the real line, through the distribution of their values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_nvp import checks
+from tfp_nvp.bijectors.bijector import Bijector
+
+
+class Quantile(Bijector):
+    """z = logit(F(x)) of each number x in [0, 1], F the distribution function of the data: z is logistic.
+
+    F is linear within each of n bins of equal width. In bin k, counted from 0,
+
+        F(x) = p₀ + … + p₍ₖ₋₁₎ + pₖ · (n x − k),    log dz/dx = log(n pₖ) − log F − log(1 − F)
+
+    `initialize(x)` sets p from a batch, one histogram for each element of the last axis. Until then the bins
+    are equally probable, which makes the layer a `Logit(0)`.
+
+    It is the first layer for pixels, of which a few values, black most of all, are far more frequent than the
+    others: with as many bins as there are grey levels, each level gets an interval as wide as it is frequent.
+
+    Args:
+      event_shape: [d], or [h, w, c] for one histogram per channel.
+      num_bins: n, at least 2; for integers their number of levels.
+      smoothing: the part, in (0, 1], of p that all bins share alike, so that none is empty.
+      dtype: of values.
+
+    Raises:
+      ValueError: if an argument is out of its range.
+
+    >>> layer = Quantile([1], num_bins=4, smoothing=0.01)
+    >>> layer.initialize(tf.constant([[0.1], [0.2], [0.3], [0.9]]))
+    >>> round(float(tf.sigmoid(layer.inverse(tf.constant([[0.25]])))[0, 0]), 4)
+    0.4975
+
+    References: Chen & Gopinath (2000), "Gaussianization"; Meng, Song, Song & Ermon (2020), "Gaussianization
+    Flows", arXiv:2003.01941, section 2.
+    """
+
+    def __init__(
+        self,
+        event_shape: Any,
+        *,
+        num_bins: int = 256,
+        smoothing: float = 0.05,
+        dtype: Any = "float32",
+        name: str = "quantile",
+    ):
+        parameters = dict(locals())
+        event_shape = checks.shape("event_shape", event_shape, min_rank=1)
+        super().__init__(event_shape=event_shape, dtype=dtype, parameters=parameters, name=name)
+        self._event_rank = len(event_shape)
+        self.num_bins = checks.integer("num_bins", num_bins, 2)
+        self.smoothing = checks.positive("smoothing", smoothing)
+        if self.smoothing > 1.0:
+            raise ValueError(f"`smoothing` must be in (0, 1]; got {smoothing}.")
+        uniform = tf.fill([event_shape[-1], num_bins], tf.constant(1.0 / num_bins, self.dtype))
+        self.probabilities = tf.Variable(uniform, trainable=False, name="probabilities")
+        self.initialized = tf.Variable(0.0, name="initialized", dtype=self.dtype, trainable=False)
+
+    @property
+    def is_initialized(self) -> bool:
+        return bool(self.initialized.numpy())
+
+    def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
+        """Sets the bins' probabilities from a batch x [n, *event] of numbers in [0, 1]."""
+        columns = np.asarray(x).reshape(-1, x.shape[-1]).T
+        places = np.clip((columns * self.num_bins).astype(np.int64), 0, self.num_bins - 1)
+        counts = np.stack([np.bincount(row, minlength=self.num_bins) for row in places])
+        observed = counts / columns.shape[-1]
+        self.probabilities.assign((1.0 - self.smoothing) * observed + self.smoothing / self.num_bins)
+        self.initialized.assign(1.0)
+
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        scaled = x * self.num_bins
+        bin_ = tf.clip_by_value(tf.floor(scaled), 0.0, self.num_bins - 1.0)
+        width, below, above = self._at(tf.cast(bin_, tf.int32))
+        part = width * (scaled - bin_)
+        # From both ends, so that neither logarithm loses what is near its end.
+        least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
+        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + part, above - part))
+        return log_f - log_rest, self._sum(tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest)
+
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        _, below, above = self._tables()
+        edges = tf.math.log(below[:, 1:]) - tf.math.log(above[:, 1:])
+        channels = z.shape[-1]
+        rows = tf.transpose(tf.reshape(z, [-1, channels]))
+        places = tf.transpose(tf.searchsorted(edges, rows, side="right"))
+        bin_ = tf.reshape(places, tf.shape(z))
+        width, low, high = self._at(bin_)
+        upper = z > 0.0
+        part = tf.where(upper, (high - tf.sigmoid(-z)) / width, (tf.sigmoid(z) - low) / width)
+        x = (tf.cast(bin_, z.dtype) + part) / self.num_bins
+        slope = tf.math.log_sigmoid(z) + tf.math.log_sigmoid(-z) - tf.math.log(width) - math.log(self.num_bins)
+        return x, self._sum(slope)
+
+    def _tables(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """For each bin [c, n]: its probability, that of all below it, and that of it and all above it."""
+        exact = tf.cast(self.probabilities, tf.float64)
+        below, above = (tf.cumsum(exact, axis=-1, exclusive=end, reverse=not end) for end in (True, False))
+        return tf.convert_to_tensor(self.probabilities), tf.cast(below, self.dtype), tf.cast(above, self.dtype)
+
+    def _at(self, bin_: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The tables' entries for the bins [..., c] of values."""
+        places = bin_ + self.num_bins * tf.range(bin_.shape[-1])
+        return tuple(tf.gather(tf.reshape(table, [-1]), places) for table in self._tables())
+
+    def _sum(self, log_det: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(log_det, axis=list(range(-self._event_rank, 0)))

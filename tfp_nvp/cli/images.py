@@ -1,0 +1,124 @@
+"""Images of integers in .npy and .npz files: reading them, and their bits per dimension."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_AT_ONCE = 2_000_000  # numbers in a batch: bounds memory
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of a file, and what they are conditioned on.
+
+    Attributes:
+      name: the file's name, for messages.
+      x: [n, h, w, c] integers.
+      condition: [n, ...], or None.
+    """
+
+    name: str
+    x: np.ndarray
+    condition: np.ndarray | None
+
+
+def read_images(path: Path, key: str | None, condition_key: str | None) -> Images | None:
+    """The images of an array [n, h, w] or [n, h, w, c] of integers; None if the file holds no such array.
+
+    Args:
+      path: a .npy or .npz file; any other holds none.
+      key: which array of an .npz file with several.
+      condition_key: which array of the file is the condition.
+
+    Raises:
+      OSError: if there is no such file.
+      ValueError: if the images are no integers, or there is not a condition for each.
+    """
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return None
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"": loaded}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path.name}: can't be read as {path.suffix}: {error}") from error
+    array = arrays.get(key or "", next(iter(arrays.values())) if key is None and len(arrays) == 1 else None)
+    if array is None or array.ndim not in (3, 4):
+        return None
+    if array.dtype.kind not in "ui" or not array.size:
+        raise ValueError(f"{path.name}: images must be integers, at least one; got {array.dtype} {list(array.shape)}.")
+    condition = None
+    if condition_key is not None:
+        if condition_key not in arrays:
+            raise ValueError(f"{path.name}: no array {condition_key!r} for the condition; it has {', '.join(arrays)}.")
+        condition = arrays[condition_key]
+        if len(condition) != len(array):
+            raise ValueError(f"{path.name}: {len(array)} images, but {len(condition)} rows of {condition_key!r}.")
+    return Images(path.name, array if array.ndim == 4 else array[..., np.newaxis], condition)
+
+
+def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> dict[str, Any]:
+    """Bits per dimension of images: their mean and its standard error, of `num_samples` draws of the noise each.
+
+    Args:
+      model: a `cli.models.Model` or `Exported` over integers.
+      images: of the model's event shape.
+      num_samples: of the importance-weighted estimate, see `Dequantized`.
+      seed: of the noise.
+    """
+    shape, size = tuple(images.x.shape[1:]), int(np.prod(images.x.shape[1:]))
+    if shape != model.event_shape or model.levels is None:
+        of = "" if model.levels is None else " of integers"
+        raise ValueError(f"{images.name}: images {list(shape)}, but the model is of {list(model.event_shape)}{of}.")
+    x, levels = images.x, model.levels
+    if int(x.min()) < 0 or int(x.max()) >= levels:
+        raise ValueError(
+            f"{images.name}: the model is of integers from 0 to {levels - 1}; found {x.min()} to {x.max()}."
+        )
+    condition = _as_condition(images, model.condition_shape)
+    log_prob = _averaged(model.integer_log_prob, num_samples)
+    rows = max(1, _AT_ONCE // (size * 8))
+    parts = [
+        log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], seed)
+        for i in range(0, len(x), rows)
+    ]
+    bits = -np.concatenate(parts).astype(np.float64) / (size * np.log(2.0))
+    error = bits.std(ddof=1) / np.sqrt(len(bits)) if len(bits) > 1 else np.nan
+    return {
+        "rows": len(bits),
+        "bits_per_dim": float(bits.mean()),
+        "standard_error": float(error),
+        "nll": float(bits.mean() * size * np.log(2.0)),
+        "num_samples": num_samples,
+    }
+
+
+def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable[..., np.ndarray]:
+    """log of the mean of exp log_prob over draws of the noise."""
+
+    def averaged(x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
+        draws = [log_prob(x, condition, seed + 1_000_003 * i) for i in range(num_samples)]
+        return np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples)
+
+    return averaged
+
+
+def _as_condition(images: Images, shape: tuple[int, ...] | None) -> np.ndarray | None:
+    """The condition as the model wants it: labels become indicators."""
+    given = images.condition
+    if (given is None) != (shape is None):
+        needs = "needs a condition: name its array with --condition" if given is None else "takes no condition"
+        raise ValueError(f"{images.name}: the model {needs}.")
+    if given is None or shape is None:
+        return None
+    if given.ndim == 1 and given.dtype.kind in "ui" and len(shape) == 1 and shape[0] > 1:
+        if int(given.min()) < 0 or int(given.max()) >= shape[0]:
+            raise ValueError(f"{images.name}: labels must be from 0 to {shape[0] - 1}; found {given.max()}.")
+        return np.eye(shape[0], dtype=np.float32)[given]
+    return given

@@ -1,0 +1,119 @@
+"""Flow++'s gated residual convolutional network as conditioner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tfp_nvp import checks
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
+from tfp_nvp.conditioners.inputs import join_channels, joined_channels
+from tfp_nvp.conditioners.tanh_features import TanhFeatures
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class GatedConvNet(keras.layers.Layer):
+    """A residual network of gated 3 × 3 convolutions, from an image to raw numbers for every pixel.
+
+        h = K ∗ [inputs, condition] + b
+        a, g = W crelu(A ∗ crelu(h)),  h = norm(h + a · sigmoid(g))   for each block
+        outputs = (V ∗ crelu(h) + c) · exp(3 s),  with V, c and s zero at first
+
+    crelu(h) is elu([h, −h]), twice as many channels. The norm is a layer norm, over the channels of each pixel.
+
+    Args:
+      num_outputs: raw numbers per pixel.
+      hidden_units: channels of h, at least 1.
+      num_blocks: number of blocks, at least 1.
+      layer_norm: whether there is a norm.
+      kernel_size: side of V.
+      num_features: None, or how many `TanhFeatures` stand for each input.
+      seed: an int for reproducible initial weights.
+      dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
+
+    Shapes: inputs [n, h, w, k] and condition [n, f h, f w, m], whose squares of f × f pixels become channels, or
+    [n, ...] which goes to every pixel → [n, h, w, num_outputs].
+
+    >>> GatedConvNet(4, hidden_units=8)(keras.ops.ones([3, 5, 5, 2])).shape
+    TensorShape([3, 5, 5, 4])
+
+    References: Ho, Chen, Srinivas, Duan & Abbeel (2019), "Flow++", arXiv:1902.00275, section 3.3, without its
+    attention; Salimans, Karpathy, Chen & Kingma (2017), "PixelCNN++", arXiv:1701.05517.
+    """
+
+    def __init__(
+        self,
+        num_outputs: int,
+        *,
+        hidden_units: int = 32,
+        num_blocks: int = 2,
+        layer_norm: bool = True,
+        kernel_size: int = 3,
+        num_features: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
+        self.layer_norm = layer_norm
+        self.kernel_size = checks.integer("kernel_size", kernel_size, 1)
+        self.num_features = num_features
+        self.seed = seed
+        self.features = None if num_features is None else TanhFeatures(num_features, dtype=self.dtype_policy)
+        policy = self.dtype_policy
+        kernels = [
+            keras.initializers.GlorotUniform(None if seed is None else seed + i) for i in range(2 * num_blocks + 1)
+        ]
+        self.input_layer = Convolution(hidden_units, kernel_initializer=kernels[0], dtype=policy)
+        self.block_layers = [Convolution(hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[1::2]]
+        self.gate_layers = [
+            keras.layers.Dense(2 * hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[2::2]
+        ]
+        norm = keras.layers.LayerNormalization if layer_norm else keras.layers.Identity
+        self.norms = [norm(dtype=policy) for _ in range(num_blocks)]
+        self.output_layer = ZeroConvolution(num_outputs, kernel_size=kernel_size, dtype=policy)
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        image = (None, *inputs_shape[1:3])
+        if self.features is not None:
+            self.features.build(inputs_shape)
+            inputs_shape = self.features.compute_output_shape(inputs_shape)
+        self.input_layer.build((*image, joined_channels(inputs_shape, condition_shape)))
+        for layer in (*self.block_layers, *self.gate_layers, self.output_layer):
+            layer.build((*image, 2 * self.hidden_units))
+        for norm in self.norms:
+            norm.build((*image, self.hidden_units))
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any = None) -> Any:
+        if self.features is not None:
+            inputs = self.features(inputs)
+        return with_a_row(self._of_image, join_channels(inputs, condition))
+
+    def _of_image(self, image: Any) -> Any:
+        h = self.input_layer(image)
+        for block, gate, norm in zip(self.block_layers, self.gate_layers, self.norms, strict=True):
+            a, g = keras.ops.split(gate(_crelu(block(_crelu(h)))), 2, axis=-1)
+            h = norm(h + a * keras.ops.sigmoid(g))
+        return self.output_layer(_crelu(h))
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "num_outputs": self.num_outputs,
+            "hidden_units": self.hidden_units,
+            "num_blocks": self.num_blocks,
+            "layer_norm": self.layer_norm,
+            "kernel_size": self.kernel_size,
+            "num_features": self.num_features,
+            "seed": self.seed,
+        }
+
+
+def _crelu(h: Any) -> Any:
+    return keras.ops.elu(keras.ops.concatenate([h, -h], axis=-1))

@@ -1,0 +1,97 @@
+"""Pictures of what a model draws, while it trains."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_nvp import checks
+from tfp_nvp.distributions import Dequantized
+from tfp_nvp.evaluation.images import sheet
+
+
+class SampleImages(keras.callbacks.Callback):
+    """Writes a sheet of samples after every few epochs: `folder/epoch_0005.png`, and to TensorBoard.
+
+    The seed is the same each time, so that the sheets show one set of images taking shape. Put it after
+    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` to draw from averaged weights.
+
+    Args:
+      folder: where the pictures go; None for nowhere.
+      log_dir: folder of TensorBoard's logs; None for none.
+      count: number of images.
+      every: epochs from one sheet to the next.
+      temperature: as for `Flow.sample`.
+      condition: what to draw the images given, for a conditional model: [count, ...].
+      seed: of the samples.
+
+    Raises:
+      ValueError: if there is neither folder nor log_dir, or the model is not of images.
+
+    >>> import tempfile, numpy as np, tfp_nvp as nvp
+    >>> model = nvp.FlowModel(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0))
+    >>> model.compile()
+    >>> x = np.random.default_rng(0).uniform(size=(8, 4, 4, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     history = model.fit(x, verbose=0, callbacks=[SampleImages(folder, count=4)])
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['epoch_0001.png']
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike | None = None,
+        *,
+        log_dir: str | os.PathLike | None = None,
+        count: int = 64,
+        every: int = 1,
+        temperature: float = 1.0,
+        condition: Any = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if folder is None and log_dir is None:
+            raise ValueError("Give `folder`, for pictures, or `log_dir`, for TensorBoard.")
+        self.folder = None if folder is None else Path(folder)
+        self.log_dir = log_dir
+        self.count = checks.integer("count", count, 1)
+        self.every = checks.integer("every", every, 1)
+        self.temperature = checks.positive("temperature", temperature)
+        self.condition = condition
+        self.seed = checks.integer("seed", seed, 0)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        shape = self.model.distribution.event_shape.as_list()
+        if len(shape) != 3 or shape[-1] not in (1, 3):
+            raise ValueError(f"SampleImages draws images [h, w, 1] or [h, w, 3]; the model's events are {shape}.")
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._writer = None if self.log_dir is None else tf.summary.create_file_writer(str(self.log_dir))
+        self._draw = tf.function(self._sample)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if (epoch + 1) % self.every:
+            return
+        distribution = self.model.distribution
+        levels = distribution.levels if isinstance(distribution, Dequantized) else None
+        picture = sheet(self._draw().numpy(), levels=levels)
+        if self.folder is not None:
+            png = tf.io.encode_png(picture)
+            tf.io.write_file(str(self.folder / f"epoch_{epoch + 1:04d}.png"), png)
+        if self._writer is not None:
+            with self._writer.as_default():
+                tf.summary.image("samples", picture[None], step=epoch + 1)
+            self._writer.flush()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _sample(self) -> tf.Tensor:
+        shape = () if self.condition is not None else (self.count,)
+        given = {} if self.condition is None else {"condition": self.condition}
+        return self.model.sample(shape, seed=self.seed, temperature=self.temperature, **given)

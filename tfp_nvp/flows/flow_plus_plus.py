@@ -1,0 +1,104 @@
+"""Flow++: image flows of mixture-of-logistics couplings with gated networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks, masks
+from tfp_nvp.bijectors import Bijector, Chain, Logit, Multiscale, Squeeze
+from tfp_nvp.conditioners import GatedConvNet
+from tfp_nvp.flows.image_recipe import ImageRecipe, couplings, squeezable
+from tfp_nvp.flows.recipe import base_of, known_seed, network_dtype, seeds
+from tfp_nvp.transformers import MixtureOfLogistics, Transformer
+
+tfd = tfp.distributions
+
+
+class FlowPlusPlus(ImageRecipe):
+    """Checkerboard couplings, squeeze, channel couplings, checkerboard couplings: all of the image to the end.
+
+    Each coupling is a `MixtureOfLogistics` whose parameters come from a `GatedConvNet`, after an ActNorm and, where
+    channels are split, a 1 × 1 convolution. Pixels in [0, 1], as `Dequantized` makes them, go through a logit first.
+    With learned noise (`Dequantized(flow, noise=...)`) it is the model of the paper but for
+    the networks' attention.
+
+    Args:
+      event_shape: [h, w, c]; h and w even.
+      num_couplings: of the three parts, each at least 1.
+      hidden_units: channels of each conditioner's hidden layers.
+      num_blocks: gated blocks of each conditioner.
+      transformer: what each coupling applies; by default a `MixtureOfLogistics` of 8 components.
+      alpha: of the `Logit`; None for none, for data of other ranges.
+      condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
+        joined to their channels; anything else goes to every pixel; or None.
+      base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
+      seed: an int for reproducible initial weights.
+      dtype: of weights and values.
+
+    Raises:
+      TypeError, ValueError: if an argument is out of its range.
+
+    >>> flow = FlowPlusPlus([4, 4, 1], num_couplings=[1, 1, 1], hidden_units=4, num_blocks=1, seed=0)
+    >>> flow.sample(3, seed=1).shape
+    TensorShape([3, 4, 4, 1])
+
+    References: Ho, Chen, Srinivas, Duan & Abbeel (2019), "Flow++: Improving Flow-Based Generative Models with
+    Variational Dequantization and Architecture Design", arXiv:1902.00275, section 4 and its code.
+    """
+
+    PRESETS: ClassVar = {
+        (28, 28, 1): {"num_couplings": (4, 2, 3), "hidden_units": 32, "num_blocks": 2},
+        (32, 32, 3): {
+            "num_couplings": (4, 2, 3),
+            "hidden_units": 96,
+            "num_blocks": 10,
+            "transformer": MixtureOfLogistics(num_components=32),
+        },
+    }
+
+    def __init__(
+        self,
+        event_shape: Any,
+        *,
+        num_couplings: Sequence[int] = (4, 2, 3),
+        hidden_units: int = 32,
+        num_blocks: int = 2,
+        transformer: Transformer | None = None,
+        alpha: float | None = 0.05,
+        condition_shape: Any = None,
+        base: tfd.Distribution | None = None,
+        seed: int | None = None,
+        dtype: Any = "float32",
+        name: str = "flow_plus_plus",
+    ):
+        seed = known_seed(seed)
+        parameters = dict(locals())
+        event_shape = squeezable(event_shape, 2, "the squeeze's factor", "Crop")
+        height, width, channels = event_shape
+        num_couplings = tuple(checks.integer("num_couplings", count, 1) for count in num_couplings)
+        if len(num_couplings) != 3:
+            raise ValueError(f"`num_couplings` must be three numbers; got {num_couplings}.")
+        if transformer is None:
+            transformer = MixtureOfLogistics()
+        transformer = checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
+        network = partial(GatedConvNet, hidden_units=hidden_units, num_blocks=num_blocks, dtype=network_dtype(dtype))
+        numbers = iter(seeds(seed, sum(num_couplings) + num_couplings[1]))
+        part = partial(couplings, transformer, network, numbers, condition_shape=condition_shape, dtype=dtype)
+        layers: list[Bijector] = [] if alpha is None else [Logit(alpha)]
+        layers += part(partial(masks.checkerboard, height, width, channels), num_couplings[0], prefix="0")
+        layers.append(Squeeze())
+        height, width, channels = height // 2, width // 2, channels * 4
+        layers += part(partial(masks.channel, height, width, channels), num_couplings[1], mixed=True, prefix="1")
+        layers += part(partial(masks.checkerboard, height, width, channels), num_couplings[2], prefix="2")
+        super().__init__(
+            base_of(base, (math.prod(event_shape),), dtype),
+            Multiscale([Chain(layers)], event_shape),
+            parameters=parameters,
+            name=name,
+        )
