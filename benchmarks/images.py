@@ -4,6 +4,7 @@
     python benchmarks/images.py train   --data-dir DIR [--minutes 360]  the best of them; again, to go on
     python benchmarks/images.py measure --data-dir DIR [--model FILE]   test bits, inverse error, of the trained model
     python benchmarks/images.py draw    --data-dir DIR [--model FILE]   pictures of it
+    python benchmarks/images.py ship    --data-dir DIR [--model FILE]   saved_models/mnist, and its test values
     python benchmarks/images.py nats    --data-dir DIR                  the protocol of Papamakarios et al. (2017)
 
 DIR holds mnist.npz, or one other .npz file: x_train and x_test [n, h, w] or [n, h, w, c], uint8. The last sixth of
@@ -33,6 +34,7 @@ from tfp_nvp.transformers import MixtureOfLogistics, RationalQuadratic
 
 tfd = tfp.distributions
 
+ROOT = Path(__file__).resolve().parent.parent
 BATCH = 64
 EMA = 0.999
 
@@ -71,7 +73,7 @@ def _logistic(shape: Any) -> tfd.Distribution:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["search", "train", "measure", "draw", "nats"])
+    parser.add_argument("task", choices=["search", "train", "measure", "draw", "ship", "nats"])
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/images"), help="folder for models and figures")
     parser.add_argument("--only", nargs="*", help="search: names of architectures")
@@ -81,7 +83,7 @@ def main() -> None:
     parser.add_argument("--num-samples", type=int, default=16, help="measure: draws of the noise")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    {"search": search, "train": train, "measure": measure, "draw": draw, "nats": nats}[args.task](args)
+    {"search": search, "train": train, "measure": measure, "draw": draw, "ship": ship, "nats": nats}[args.task](args)
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -300,6 +302,19 @@ def draw(args: argparse.Namespace) -> None:
     order = np.argsort(np.concatenate([log_prob(tf.constant(part, tf.int32)) for part in np.split(test, 20)]))
     rows |= {"most likely": test[order[::-1][:count]], "least likely": test[order[:count]]}
     nvp.evaluation.plot_images(rows, args.out / "ways.png", levels=digits.levels)
+
+
+def ship(args: argparse.Namespace) -> None:
+    """Exports the trained model as the next version, with samples of its own and their values for the test."""
+    model = keras.saving.load_model(args.model or args.out / "flow.keras")
+    version = nvp.export(model, ROOT / "saved_models" / "mnist")
+    served = nvp.serving.load(version)
+    samples = served.sample(8, seed=0)
+    np.savez_compressed(
+        ROOT / "tests" / "serving" / "mnist.npz", samples=samples, log_prob=served.log_prob(samples, seed=1)
+    )
+    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+    print(f"{version}: {size / 1e6:.1f} MB")
 
 
 def nats(args: argparse.Namespace) -> None:

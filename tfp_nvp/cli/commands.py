@@ -216,7 +216,7 @@ def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
 @click.argument("out", type=_path)
 def export(model: Path, out: Path) -> None:
     """Write MODEL as the next version in the folder OUT, for TensorFlow Serving."""
-    fitted = models.load_model(model)
+    fitted = models.load_model(model, images=True)
     from tfp_nvp import serving
 
     click.echo(f"Exported: {serving.export(fitted.flow, out)}")
