@@ -88,7 +88,5 @@ def export(
 
 
 def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
-    """Both names of `log_prob` share one function; gradients, which no server asks for, are left out."""
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    every = {"serving_default": functions["log_prob"], **functions}
-    tf.saved_model.save(root, str(folder), signatures=every, options=options)
+    """Both names of `log_prob` share one function."""
+    tf.saved_model.save(root, str(folder), signatures={"serving_default": functions["log_prob"], **functions})
