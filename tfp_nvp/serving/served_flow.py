@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfp_nvp import checks
 from tfp_nvp.serving.versions import versions
@@ -47,7 +50,8 @@ class ServedFlow:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        self._loaded = tf.saved_model.load(str(folder))  # functions are valid while this lives
+        with _quiet():
+            self._loaded = tf.saved_model.load(str(folder))  # functions are valid while this lives
 
     @property
     def signatures(self) -> list[str]:
@@ -117,6 +121,17 @@ class ServedFlow:
             raise ValueError(f"{name} of {self.folder} takes {sorted(specs)}; got {sorted(inputs)}.")
         outputs = function(**{key: _as_rows(inputs[key], spec, n) for key, spec in specs.items()})
         return {key: value.numpy() for key, value in outputs.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without TensorFlow's warnings of functions without a second derivative, which nobody asks of a served flow."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _seeds(n: int, seed: int) -> np.ndarray:
