@@ -44,15 +44,19 @@ def main(
     images = nvp.Dequantized(flow, levels=256)
 
     # 3. Fit; after every epoch a sheet of samples from the averaged weights.
-    epochs = max(1, steps * BATCH // len(train))
+    per_epoch = min(steps, len(train) // BATCH)
+    train, epochs = train[: per_epoch * BATCH], max(1, round(steps / per_epoch))
+    total = epochs * per_epoch
+    warmup = total // 20
     model = nvp.FlowModel(images)
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps, 0.02, warmup_target=3e-3, warmup_steps=steps // 20)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, total - warmup, 0.02, warmup_target=3e-3, warmup_steps=warmup
+    )
     optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=0.99, global_clipnorm=50.0)
     model.compile(optimizer, jit_compile=steps >= 500)
     model.fit(
         train,
         epochs=epochs,
-        steps_per_epoch=min(steps, len(train) // BATCH),
         batch_size=BATCH,
         validation_data=(validation,),
         callbacks=[

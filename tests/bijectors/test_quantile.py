@@ -69,3 +69,17 @@ def test_errors_say_what_to_do():
         Quantile([1], smoothing=0.0)
     with pytest.raises(ValueError, match="`smoothing` must be in"):
         Quantile([1], smoothing=1.5)
+
+
+@pytest.mark.parametrize("bad", [[[0.0], [100.0]], [[-0.1], [0.5]], [[np.nan], [0.5]], np.zeros([0, 1])])
+def test_data_outside_the_unit_interval_set_nothing(bad):
+    layer = Quantile([1])
+    with pytest.raises(ValueError, match=r"numbers in \[0, 1\].*Dequantized"):
+        layer.initialize(tf.constant(bad, tf.float32))
+    assert not layer.is_initialized
+
+
+def test_nan_spoils_its_own_row_only():
+    z = Quantile([1], num_bins=4).inverse(tf.constant([[np.nan], [0.3]])).numpy()
+    assert np.isnan(z[0]).all()
+    assert np.isfinite(z[1]).all()

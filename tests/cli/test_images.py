@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfp_nvp as nvp
+from tfp_nvp.cli import images, models
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,28 @@ def test_what_does_not_fit_is_refused(digits, refused):
     assert "needs a condition" in refused("evaluate", digits / "given.keras", images, "--key", "x")
     assert "takes no condition" in refused("evaluate", digits / "flow.keras", images, "--key", "x", "--condition", "y")
     assert "choose one with --key" in refused("evaluate", digits / "flow.keras", images)
+
+
+def test_rows_of_different_batches_get_different_noise(digits, monkeypatch):
+    model, x = models.load_scorer(digits / "flow.keras"), np.full((20, 4, 4, 1), 7, np.uint8)
+    monkeypatch.setattr(images, "_AT_ONCE", 16 * 8 * 5)
+    seen = []
+    monkeypatch.setattr(
+        models.Model, "integer_log_prob", lambda self, x, c, seed: seen.append(seed) or np.zeros(len(x))
+    )
+    images.score_images(model, images.Images("x", x, None), num_samples=2, seed=0)
+    assert len(seen) == len(set(seen)) == 8
+
+
+def test_images_of_another_kind_than_the_models(digits, refused, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinds")
+    nvp.FlowModel(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0)).save(folder / "real.keras")
+    np.save(folder / "table.npy", np.zeros([20, 16]))
+    np.savez(folder / "objects.npz", x=np.zeros([3, 2]), o=np.array([{}], dtype=object))
+    images_file = digits / "images.npz"
+    assert "density of real numbers" in refused("evaluate", folder / "real.keras", images_file, "--key", "x")
+    assert "a table, but the model is of events [4, 4, 1]" in refused(
+        "evaluate", folder / "real.keras", folder / "table.npy"
+    )
+    assert "a table, but" in refused("evaluate", folder / "real.keras", folder / "objects.npz", "--key", "x")
+    assert "no --columns" in refused("evaluate", digits / "flow.keras", images_file, "--key", "x", "--columns", "a")

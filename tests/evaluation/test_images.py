@@ -63,3 +63,12 @@ def test_the_callback_says_what_it_needs():
     model.compile()
     with pytest.raises(ValueError, match=r"draws images .*events are \[2\]"):
         model.fit(np.random.default_rng(0).normal(size=(8, 2)), verbose=0, callbacks=[SampleImages("unused")])
+
+
+def test_a_conditional_model_needs_its_condition_before_the_first_epoch(tmp_path):
+    glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, condition_shape=[2], seed=0)
+    model = nvp.FlowModel(nvp.Dequantized(glow, levels=4))
+    model.compile()
+    x = np.random.default_rng(0).integers(0, 4, size=(8, 4, 4, 1))
+    with pytest.raises(ValueError, match=r"give SampleImages\(condition="):
+        model.fit(np.zeros([8, 2], np.float32), x, verbose=0, callbacks=[SampleImages(tmp_path)])

@@ -102,4 +102,4 @@ def test_mnist(tmp_path):
     assert found["bits"] < 8.0
     assert found["served"] == pytest.approx(found["bits"], abs=0.2)
     assert found["inverse_error"] < 1e-2
-    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == ["epoch_0001.png", "epoch_0002.png"]
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [f"epoch_{i:04d}.png" for i in (1, 2, 3)]

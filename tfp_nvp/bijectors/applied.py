@@ -11,12 +11,16 @@ from tfp_nvp.transformers import Transformer
 
 
 def apply_transformer(
-    transformer: Transformer, value: tf.Tensor, outputs: tf.Tensor, *, inverse: bool
+    transformer: Transformer, value: tf.Tensor, outputs: tf.Tensor, *, inverse: bool, shared: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`transformer.forward` or `inverse` of a value [..., m], given a network's outputs [..., p · m].
 
     Rows too short to fill a vector register are laid end to end first: splines of two to eleven
     elements run up to twice as fast for it.
+
+    Args:
+      shared: whether layers of equal transformers may share one graph. Not within a loop or a gradient of one's own,
+        where XLA compiles functions within functions for minutes.
 
     Returns:
       The result [..., m] and the log_det [..., m] of each element.
@@ -25,7 +29,7 @@ def apply_transformer(
     transform = transformer.inverse if inverse else transformer.forward
     if value.shape[-1] >= 16:
         return transform(value, raw)
-    if transformer.is_large:
+    if shared and transformer.is_large:
         transform = _shared(transformer, inverse, value.dtype)
     result, log_det = transform(tf.reshape(value, [-1]), tf.reshape(raw, [transformer.num_parameters, -1]))
     return tf.reshape(result, tf.shape(value)), tf.reshape(log_det, tf.shape(value))

@@ -101,7 +101,7 @@ class Coupling(Bijector):
         if condition is not None:  # it may have added to the batch shape
             batch = shapes.batch_shape(outputs, self._parts.event_ndims)
             kept, rest = (shapes.broadcast_batch(part, batch, self._parts.event_ndims) for part in (kept, rest))
-        result, log_det = apply_transformer(self.transformer, rest, outputs, inverse=inverse)
+        result, log_det = apply_transformer(self.transformer, rest, outputs, inverse=inverse, shared=True)
         return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 

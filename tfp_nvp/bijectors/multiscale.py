@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -31,6 +32,7 @@ class Multiscale(Bijector):
     Args:
       levels: bijectors of images, the one next to the data first; ours or TFP's own.
       event_shape: [h, w, c] of x.
+      leaving: how many channels, the last ones, leave after each level but the last; by default half of them.
 
     Raises:
       TypeError: if a level is not a `tfb.Bijector`.
@@ -58,6 +60,8 @@ class Multiscale(Bijector):
             raise ValueError("`levels` must hold at least one bijector.")
         event_shape = checks.image_shape("event_shape", event_shape)
         if leaving is not None:
+            if not isinstance(leaving, (Sequence, np.ndarray)):
+                raise TypeError(f"`leaving` must be a list of numbers of channels; got {leaving!r}.")
             leaving = [checks.integer("leaving", count, 1) for count in leaving]
             if len(leaving) != len(levels) - 1:
                 raise ValueError(

@@ -31,6 +31,8 @@ class Quantile(Bijector):
       smoothing: the part, in (0, 1], of p that all bins share alike, so that none is empty.
       dtype: of values.
 
+    A number outside [0, 1] gets the density of the end next to it, as under `Logit`.
+
     Raises:
       ValueError: if an argument is out of its range.
 
@@ -69,8 +71,18 @@ class Quantile(Bijector):
         return bool(self.initialized.numpy())
 
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
-        """Sets the bins' probabilities from a batch x [n, *event] of numbers in [0, 1]."""
+        """Sets the bins' probabilities from a batch x [n, *event] of numbers in [0, 1].
+
+        Raises:
+          ValueError: if there are none, or numbers that are not in [0, 1].
+        """
         columns = np.asarray(x).reshape(-1, x.shape[-1]).T
+        if not columns.size or not ((columns >= 0.0) & (columns <= 1.0)).all():
+            found = f"from {columns.min()} to {columns.max()}" if columns.size else "none"
+            raise ValueError(
+                f"`x` must hold numbers in [0, 1]; got {found}. "
+                "Pixels that are integers belong in tfp_nvp.Dequantized; scale others."
+            )
         places = np.clip((columns * self.num_bins).astype(np.int64), 0, self.num_bins - 1)
         counts = np.stack([np.bincount(row, minlength=self.num_bins) for row in places])
         observed = counts / columns.shape[-1]
@@ -80,7 +92,8 @@ class Quantile(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         scaled = x * self.num_bins
         bin_ = tf.clip_by_value(tf.floor(scaled), 0.0, self.num_bins - 1.0)
-        width, below, above = self._at(tf.cast(bin_, tf.int32))
+        # NaN has no place: that of the first bin, so that it becomes NaN and no error of other rows.
+        width, below, above = self._at(tf.clip_by_value(tf.cast(bin_, tf.int32), 0, self.num_bins - 1))
         part = width * (scaled - bin_)
         # From both ends, so that neither logarithm loses what is near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))

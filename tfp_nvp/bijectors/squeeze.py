@@ -120,9 +120,11 @@ def _dispersed(places: list[tuple[int, int]], factor: int) -> list[tuple[int, in
         steps = [abs(p - q) for p, q in zip(a, b, strict=True)]
         return sum(min(step, factor - step) ** 2 for step in steps)
 
-    chosen, rest = places[:1], places[1:]
-    while rest:
-        farthest = max(rest, key=lambda place: min(distance(place, other) for other in chosen))
+    chosen = places[:1]
+    nearest = {place: distance(place, chosen[0]) for place in places[1:]}
+    while nearest:
+        farthest = max(nearest, key=nearest.__getitem__)
+        del nearest[farthest]
+        nearest = {place: min(near, distance(place, farthest)) for place, near in nearest.items()}
         chosen.append(farthest)
-        rest.remove(farthest)
     return chosen

@@ -147,6 +147,8 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     conditions = reading["condition_columns"]
     pictures = images.read_images(data, reading["key"], conditions[0] if conditions else None)
     if pictures is not None:
+        if reading["columns"] or reading["header"] is not None or len(conditions or []) > 1:
+            raise ValueError(f"{data.name}: images have no --columns or --header, and one --condition at most.")
         _evaluate_images(model, pictures, num_samples, seed, as_json)
         return
     table = _read(data, reading)
@@ -270,6 +272,8 @@ def _for_model(
     model: models.Model, table: tables.Table, columns: list[str] | None, condition_columns: list[str] | None
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
     """The columns a model was fitted to, or those asked for: events, conditions, names."""
+    if len(model.event_shape) != 1:
+        raise ValueError(f"{table.name}: a table, but the model is of events {list(model.event_shape)}.")
     conditions = condition_columns or model.condition_columns
     columns, conditions = _chosen(table, columns or model.columns, conditions)
     if len(columns) != model.size:

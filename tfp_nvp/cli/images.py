@@ -43,24 +43,35 @@ def read_images(path: Path, key: str | None, condition_key: str | None) -> Image
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else {"": loaded}
+        array, condition, names = _read_arrays(path, key, condition_key)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path.name}: can't be read as {path.suffix}: {error}") from error
-    array = arrays.get(key or "", next(iter(arrays.values())) if key is None and len(arrays) == 1 else None)
     if array is None or array.ndim not in (3, 4):
         return None
     if array.dtype.kind not in "ui" or not array.size:
         raise ValueError(f"{path.name}: images must be integers, at least one; got {array.dtype} {list(array.shape)}.")
-    condition = None
     if condition_key is not None:
-        if condition_key not in arrays:
-            raise ValueError(f"{path.name}: no array {condition_key!r} for the condition; it has {', '.join(arrays)}.")
-        condition = arrays[condition_key]
+        if condition is None:
+            has = f"it has {', '.join(names)}" if names else "a .npy file holds one array; use a .npz file"
+            raise ValueError(f"{path.name}: no array {condition_key!r} for the condition; {has}.")
         if len(condition) != len(array):
             raise ValueError(f"{path.name}: {len(array)} images, but {len(condition)} rows of {condition_key!r}.")
     return Images(path.name, array if array.ndim == 4 else array[..., np.newaxis], condition)
+
+
+def _read_arrays(
+    path: Path, key: str | None, condition_key: str | None
+) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
+    """The array that is asked for, the condition if that is of images, and the names of all arrays of an .npz file."""
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None, []
+        names = list(loaded.files)
+        chosen = names[0] if key is None and len(names) == 1 else key
+        array = loaded[chosen] if chosen in names else None
+        images = array is not None and array.ndim in (3, 4)
+        return array, loaded[condition_key] if images and condition_key in names else None, names
 
 
 def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> dict[str, Any]:
@@ -73,9 +84,12 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
       seed: of the noise.
     """
     shape, size = tuple(images.x.shape[1:]), int(np.prod(images.x.shape[1:]))
-    if shape != model.event_shape or model.levels is None:
-        of = "" if model.levels is None else " of integers"
-        raise ValueError(f"{images.name}: images {list(shape)}, but the model is of {list(model.event_shape)}{of}.")
+    if shape != model.event_shape:
+        raise ValueError(f"{images.name}: images {list(shape)}, but the model is of {list(model.event_shape)}.")
+    if model.levels is None:
+        raise ValueError(
+            f"{images.name}: the model is a density of real numbers, not of integers: make it with tfp_nvp.Dequantized."
+        )
     x, levels = images.x, model.levels
     if int(x.min()) < 0 or int(x.max()) >= levels:
         raise ValueError(
@@ -85,9 +99,12 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
     log_prob = _averaged(model.integer_log_prob, num_samples)
     rows = max(1, _AT_ONCE // (size * 8))
     parts = [
-        log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], seed)
+        log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], (seed, i))
         for i in range(0, len(x), rows)
     ]
+    impossible = int(sum(np.isinf(part).sum() for part in parts))
+    if impossible:
+        raise ValueError(f"{images.name}: {impossible} images hold values that the model has no levels for.")
     bits = -np.concatenate(parts).astype(np.float64) / (size * np.log(2.0))
     error = bits.std(ddof=1) / np.sqrt(len(bits)) if len(bits) > 1 else np.nan
     return {
@@ -102,11 +119,16 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
 def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable[..., np.ndarray]:
     """log of the mean of exp log_prob over draws of the noise."""
 
-    def averaged(x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
-        draws = [log_prob(x, condition, seed + 1_000_003 * i) for i in range(num_samples)]
+    def averaged(x: np.ndarray, condition: np.ndarray | None, seed: tuple[int, ...]) -> np.ndarray:
+        draws = [log_prob(x, condition, noise_seed(*seed, i)) for i in range(num_samples)]
         return np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples)
 
     return averaged
+
+
+def noise_seed(*numbers: int) -> int:
+    """One seed of several numbers, such as those of a run, a batch and a draw."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] & 0x7FFFFFFF)
 
 
 def _as_condition(images: Images, shape: tuple[int, ...] | None) -> np.ndarray | None:

@@ -142,7 +142,8 @@ class Exported(Model):
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
         parts = [slice(i, i + 4096) for i in range(0, len(x), 4096)]
-        found = [self.flow.log_prob(x[p], None if condition is None else condition[p]) for p in parts]
+        given = [None if condition is None else condition[p] for p in parts]
+        found = [self.flow.log_prob(x[p], c, seed=p.start) for p, c in zip(parts, given, strict=True)]
         return np.concatenate(found).astype(np.float64)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:

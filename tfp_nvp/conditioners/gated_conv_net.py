@@ -60,8 +60,10 @@ class GatedConvNet(keras.layers.Layer):
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.layer_norm = layer_norm
         self.kernel_size = checks.integer("kernel_size", kernel_size, 1)
-        self.num_features = num_features
-        self.seed = seed
+        self.num_features = None if num_features is None else checks.integer("num_features", num_features, 1)
+        self.seed = None if seed is None else checks.integer("seed", seed, 0)
+        num_outputs, hidden_units, num_blocks = self.num_outputs, self.hidden_units, self.num_blocks
+        num_features, kernel_size, seed = self.num_features, self.kernel_size, self.seed
         self.features = None if num_features is None else TanhFeatures(num_features, dtype=self.dtype_policy)
         policy = self.dtype_policy
         kernels = [

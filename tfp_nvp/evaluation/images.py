@@ -34,6 +34,7 @@ def sheet(images: Any, *, levels: int | None = None, columns: int | None = None,
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise ValueError(f"`images` must have shape [n, h, w, 1] or [n, h, w, 3]; got {list(images.shape)}.")
+    gap = checks.integer("gap", gap, 0)
     n, h, w, c = images.shape
     columns = int(np.ceil(np.sqrt(n))) if columns is None else checks.integer("columns", columns, 1)
     grey = np.clip(images / (1.0 if levels is None else levels - 1.0), 0.0, 1.0)
@@ -66,7 +67,10 @@ def plot_images(
     if len({array.shape for array in arrays.values()}) != 1:
         shapes = {name: list(array.shape) for name, array in arrays.items()}
         raise ValueError(f"`rows` must hold images of one number and shape; got {shapes}.")
-    count, height, width, _ = next(iter(arrays.values())).shape
+    shape = next(iter(arrays.values())).shape
+    if len(shape) != 4:
+        raise ValueError(f"`rows` must hold images [n, h, w, c]; got {list(shape)}.")
+    count, height, width, _ = shape
     cell = 0.55
     figure = _figure(figsize=(cell * count + 1.2, cell * height / width * len(arrays) + 0.3), layout="constrained")
     for axes, (name, array) in zip(np.ravel(figure.subplots(len(arrays))), arrays.items(), strict=True):

@@ -26,7 +26,7 @@ class SampleImages(keras.callbacks.Callback):
       count: number of images.
       every: epochs from one sheet to the next.
       temperature: as for `Flow.sample`.
-      condition: what to draw the images given, for a conditional model: [count, ...].
+      condition: what to draw the images given, for a conditional model: as many rows as images, in place of `count`.
       seed: of the samples.
 
     Raises:
@@ -68,6 +68,9 @@ class SampleImages(keras.callbacks.Callback):
         shape = self.model.distribution.event_shape.as_list()
         if len(shape) != 3 or shape[-1] not in (1, 3):
             raise ValueError(f"SampleImages draws images [h, w, 1] or [h, w, 3]; the model's events are {shape}.")
+        if self.model.is_conditional != (self.condition is not None):
+            needs = "needs a condition: give SampleImages(condition=...)" if self.condition is None else "takes none"
+            raise ValueError(f"`condition` does not fit: the model {needs}.")
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._writer = None if self.log_dir is None else tf.summary.create_file_writer(str(self.log_dir))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
@@ -80,6 +81,8 @@ class FlowPlusPlus(ImageRecipe):
         parameters = dict(locals())
         event_shape = squeezable(event_shape, 2, "the squeeze's factor", "Crop")
         height, width, channels = event_shape
+        if not isinstance(num_couplings, (Sequence, np.ndarray)):
+            raise TypeError(f"`num_couplings` must be three numbers; got {num_couplings!r}.")
         num_couplings = tuple(checks.integer("num_couplings", count, 1) for count in num_couplings)
         if len(num_couplings) != 3:
             raise ValueError(f"`num_couplings` must be three numbers; got {num_couplings}.")

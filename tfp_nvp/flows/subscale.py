@@ -91,6 +91,8 @@ class SubscaleFlow(ImageRecipe):
         event_shape = squeezable(event_shape, factor, "`factor`", "Use another factor")
         height, width, channels = event_shape
         height, width, channels = height // factor, width // factor, channels * factor**2
+        hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        num_blocks = checks.integer("num_blocks", num_blocks, 1)
         num_groups = checks.integer("num_groups", num_groups, 2)
         if num_groups > channels:
             raise ValueError(
