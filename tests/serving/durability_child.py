@@ -84,6 +84,14 @@ def together(path: Path) -> dict[str, Any]:
     return {"answers": [answer_of(*child) for child in children]}
 
 
+def labelled(path: Path) -> dict[str, Any]:
+    """Four processes that set 25 labels each at the same time."""
+    answer_of(*forked(lambda: export_one(path)))
+    names = [[f"label-{i}-{j}" for j in range(25)] for i in range(4)]
+    children = [forked(lambda mine=mine: [set_label(path, label, 1) for label in mine]) for mine in names]
+    return {"answers": [answer_of(*child) for child in children]}
+
+
 def limited(path: Path) -> dict[str, Any]:
     """Exports, with labels, where no file may be larger than some bytes; the last is enough."""
 
@@ -125,5 +133,7 @@ def look(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    works = {work.__name__: work(Path(sys.argv[1]) / work.__name__) for work in (killed, together, limited, full)}
+    works = {
+        work.__name__: work(Path(sys.argv[1]) / work.__name__) for work in (killed, together, labelled, limited, full)
+    }
     (Path(sys.argv[1]) / "found.json").write_text(json.dumps(works))

@@ -66,6 +66,13 @@ def test_processes_at_once_get_different_versions(folder, found):
 
 
 @pytest.mark.slow
+def test_labels_of_processes_at_once_are_all_there(folder, found):
+    assert found["labelled"]["answers"] == [{"returned": [None] * 25}] * 4
+    assert labels(folder / "labelled") == {f"label-{i}-{j}": 1 for i in range(4) for j in range(25)}
+    assert sorted(child.name for child in (folder / "labelled").iterdir()) == ["1", "labels.json"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "message"), [("limited", "File too large"), ("full", "No space left on device")])
 def test_without_space_there_is_the_old_version_or_a_whole_new_one(kind, message, found):
     if found[kind] is None:

@@ -1,15 +1,19 @@
 """Labels stand for versions that exist, and a damaged file of them is named."""
 
+import importlib
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.serving import export, labels, set_label
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving.versions import versions, write_whole
 
 tfd = tfp.distributions
+module = importlib.import_module("tfp_nvp.serving.version_labels")
 
 
 @pytest.fixture
@@ -38,6 +42,42 @@ def test_a_label_moves_and_others_stay(model):
     assert labels(str(model)) == {"canary": 1, "stable": 1}
     assert json.loads((model / "labels.json").read_text()) == {"canary": 1, "stable": 1}
     assert sorted(child.name for child in model.iterdir()) == ["1", "3", "labels.json"]  # nothing temporary is left
+
+
+def test_labels_set_at_once_are_all_there(model):
+    """`durability_child` has processes do the same."""
+    names = [f"label-{i}" for i in range(60)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda label: set_label(model, label, 1), names))
+    assert labels(model) == dict.fromkeys(names, 1) | {"canary": 3}
+    assert sorted(child.name for child in model.iterdir()) == ["1", "3", "labels.json"]
+
+
+def test_an_export_sets_its_labels_in_one_write(model, monkeypatch):
+    written = []
+    monkeypatch.setattr(
+        module, "write_whole", lambda *arguments: (written.append(arguments[1]), write_whole(*arguments))
+    )
+    export(stock(), model, labels=["canary", "stable", "new"], verify=False)
+    assert [json.loads(text) for text in written] == [{"canary": 4, "stable": 4, "new": 4}]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_version_that_is_not_published_has_no_labels(taken, model, monkeypatch):
+    """Of a disk that fails when the folder is renamed, and of another process that takes the number meanwhile."""
+
+    def fail(*arguments):
+        if not taken:
+            raise OSError("disk")
+        (model / "4").mkdir()
+        (model / "4" / "theirs").touch()
+        rename(*arguments)
+
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="Version 4 .* exists" if taken else "disk"):
+        export(stock(), model, version=4, labels=["canary", "new"], verify=False)
+    assert labels(model) == {"canary": 3}
 
 
 def test_no_labels(tmp_path):

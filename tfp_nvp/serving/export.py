@@ -18,7 +18,7 @@ from tfp_nvp.serving.model_card import checked_about, write_card
 from tfp_nvp.serving.signatures import ServingModule, Signature, own_signatures, trace, weights_of
 from tfp_nvp.serving.signatures import signatures as flow_signatures
 from tfp_nvp.serving.verify import verify as verify_folder
-from tfp_nvp.serving.version_labels import check_labels, set_label
+from tfp_nvp.serving.version_labels import check_labels, set_labels
 from tfp_nvp.serving.version_labels import labels as labels_of
 from tfp_nvp.serving.versions import check_target, publish, temporary_sibling
 from tfp_nvp.serving.warmup import write_warmup
@@ -124,8 +124,8 @@ def export(
         if verify:
             verify_folder(folder, tried)
         published = publish(folder, target, version)
-    for label in labels:
-        set_label(target, label, int(published.name))
+    if labels:  # of a version that is there: a label never stands for one that is not
+        set_labels(target, labels, int(published.name))
     return published
 
 

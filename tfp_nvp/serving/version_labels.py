@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tfp_nvp import checks
+from tfp_nvp.serving.locks import locked
 from tfp_nvp.serving.versions import versions, write_whole
 
 _FILE = "labels.json"
@@ -33,8 +34,9 @@ def labels(path: str | os.PathLike) -> dict[str, int]:
 def set_label(path: str | os.PathLike, label: str, version: int) -> None:
     """Makes a label stand for a version: a new one, or one that stood for another.
 
-    It is kept in labels.json of the model's folder. A server reads labels from its configuration, which
-    `tfp-nvp serve` and `serving.write_deployment` make of them.
+    It is kept in labels.json of the model's folder, which processes may write at once: each label is set as if the
+    others waited. A server reads labels from its configuration, which `tfp-nvp serve` and `serving.write_deployment`
+    make of them.
 
     Args:
       path: a model's folder.
@@ -44,11 +46,17 @@ def set_label(path: str | os.PathLike, label: str, version: int) -> None:
     Raises:
       ValueError: if the label has other characters, or there is no such version.
     """
-    check_labels([label])
-    folder = Path(path)
+    set_labels(Path(path), [label], version)
+
+
+def set_labels(folder: Path, given: Collection[str], version: int) -> None:
+    """Makes labels stand for a version, all of them or, where that fails, none; raises as `set_label` does."""
+    check_labels(given)
     if checks.integer("version", version, 1) not in versions(folder):
         raise ValueError(f"`version` must be one that {folder} holds, {versions(folder)}; got {version}.")
-    write_whole(folder / _FILE, json.dumps(labels(folder) | {label: version}, indent=1, sort_keys=True) + "\n")
+    with locked(folder / f".{_FILE}.lock"):
+        named = labels(folder) | dict.fromkeys(given, version)
+        write_whole(folder / _FILE, json.dumps(named, indent=1, sort_keys=True) + "\n")
 
 
 def check_labels(given: Collection[str]) -> None:

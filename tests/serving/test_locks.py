@@ -1,0 +1,87 @@
+"""One at a time holds a lock, whoever and however many ask; one whose holder was killed is free."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tfp_nvp.serving import locks
+from tfp_nvp.serving.locks import locked
+
+# Loads the file alone: with the package it would take TensorFlow along.
+HOLD = """
+import importlib.util, pathlib, sys, time
+spec = importlib.util.spec_from_file_location("locks", sys.argv[1])
+locks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(locks)
+with locks.locked(pathlib.Path(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(100.0)
+"""
+
+
+def test_one_at_a_time(tmp_path):
+    inside, most = [], []
+
+    def take(i):
+        with locked(tmp_path / "lock") as held:
+            inside.append(i)
+            most.append(len(inside))
+            time.sleep(0.001)
+            inside.remove(i)
+            return held
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(take, range(100)))
+    assert set(most) == {1}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_waiting(tmp_path):
+    with locked(tmp_path / "lock"):
+        with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+            pass
+        assert (tmp_path / "lock").exists()  # the holder's
+    with locked(tmp_path / "lock", wait=False) as held:
+        assert held
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_with_an_error(tmp_path):
+    with pytest.raises(KeyError), locked(tmp_path / "lock"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_another_process_and_of_one_that_was_killed(tmp_path):
+    file = tmp_path / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, locks.__file__, str(file)], stdout=subprocess.PIPE)
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(BlockingIOError), locked(file, wait=False):
+            pass
+        threading.Timer(0.2, holder.kill).start()
+        with locked(file) as held:  # waits
+            assert held
+            assert holder.wait() == -9
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("system", ["none", "network"])
+def test_where_there_are_no_locks(system, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    if system == "none":
+        monkeypatch.setattr(locks, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / "lock") as one, locked(tmp_path / "lock", wait=False) as other:
+        assert (one, other) == (False, False)
+        assert list(tmp_path.iterdir()) == []
