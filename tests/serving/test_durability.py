@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.serving import export, labels, load
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving.versions import temporary_sibling, versions
 
 tfd = tfp.distributions
 
@@ -52,8 +52,8 @@ def test_killed_at_any_time(folder, found):
         assert load(path / str(version)).log_prob([[version] * 3]) == pytest.approx(MODE)
     assert labels(path)["after"] == there[-1]
     assert set(labels(path).values()) <= set(there)
-    left = {child.name for child in path.iterdir()} - {str(version) for version in there} - {"labels.json"}
-    assert all(name.startswith(".") for name in left)  # hidden from servers
+    # The export after it all has removed what those before have left.
+    assert {child.name for child in path.iterdir()} == {str(version) for version in there} | {"labels.json"}
 
 
 @pytest.mark.slow
@@ -90,6 +90,45 @@ def test_without_space_there_is_the_old_version_or_a_whole_new_one(kind, message
         assert not [name for name in names if name.startswith(".")]  # nothing is left behind
     assert outcomes[0]
     assert not outcomes[-1]
+
+
+def test_what_killed_exports_left_is_removed_and_what_live_ones_write_is_not(tmp_path):
+    for name in ("dead", "empty"):
+        (tmp_path / f".export-{name}.lock").touch()  # nobody holds it
+    (tmp_path / ".export-dead" / "variables").mkdir(parents=True)
+    (tmp_path / ".export-dead" / "variables" / "part").touch()
+    (tmp_path / ".export-other").mkdir()  # never had a lock
+    with temporary_sibling(tmp_path) as live:
+        (live / "part").touch()
+        lock = live.with_suffix(".lock")
+        assert {child.name for child in tmp_path.iterdir()} == {".export-other", live.name, lock.name}
+        with temporary_sibling(tmp_path) as next_one:
+            assert (live / "part").exists()
+            assert next_one != live
+    assert [child.name for child in tmp_path.iterdir()] == [".export-other"]
+
+
+def test_a_version_is_on_the_disk_before_its_name_and_its_name_before_its_label(tmp_path, monkeypatch):
+    events = []  # inodes, which moves do not change, of what is synced; where things are moved
+
+    def recorded(function, event):
+        def call(*arguments):
+            events.append(event(*arguments))
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", recorded(os.fsync, lambda descriptor: os.fstat(descriptor).st_ino))
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, recorded(getattr(os, name), lambda _, to: Path(to)))
+    path = tmp_path / "models" / "m"
+    version = export(tfd.Normal(tf.Variable(0.0), 1.0), path, labels=["stable"], verify=False)
+    named, labelled = events.index(version), events.index(path / "labels.json")
+    inodes = {found: found.stat().st_ino for found in (tmp_path, *tmp_path.rglob("*"))}
+    new_folders, contents = {inodes[tmp_path], inodes[path.parent]}, {inodes[each] for each in version.rglob("*")}
+    assert new_folders | contents | {inodes[version]} <= set(events[:named])
+    assert events[named + 1 : labelled] == [inodes[path], inodes[path / "labels.json"]]
+    assert events[labelled + 1 :] == [inodes[path]]
 
 
 def failing(monkeypatch, owner, name, where):

@@ -54,7 +54,9 @@ def set_labels(folder: Path, given: Collection[str], version: int) -> None:
     check_labels(given)
     if checks.integer("version", version, 1) not in versions(folder):
         raise ValueError(f"`version` must be one that {folder} holds, {versions(folder)}; got {version}.")
-    with locked(folder / f".{_FILE}.lock"):
+    with locked(folder / f".{_FILE}.lock") as held:
+        for left in folder.glob(f".{_FILE}-*") if held else ():  # by processes that were killed
+            left.unlink()
         named = labels(folder) | dict.fromkeys(given, version)
         write_whole(folder / _FILE, json.dumps(named, indent=1, sort_keys=True) + "\n")
 

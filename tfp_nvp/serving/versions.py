@@ -1,4 +1,4 @@
-"""Version folders: written beside, renamed into place, never overwritten."""
+"""Version folders: written beside, on the disk before they are renamed into place, never overwritten."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfp_nvp import checks
+from tfp_nvp.serving.locks import locked
+
+_TEMPORARY = ".export-"
 
 
 def versions(path: Path) -> list[int]:
@@ -40,41 +43,77 @@ def check_target(path: str | os.PathLike, version: int | None) -> Path:
 
 @contextmanager
 def temporary_sibling(path: Path) -> Iterator[Path]:
-    """A new folder within the model's, under a name no server takes for a version; gone afterwards, if still there."""
+    """A new folder within the model's, under a name no server takes for a version; gone afterwards, if still there.
+
+    It is locked meanwhile; those of processes that were killed have lost their lock, and are removed first.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
+    for folder in new:
+        sync(folder.parent)
+    for lock in path.glob(f"{_TEMPORARY}*.lock"):
+        with suppress(OSError), locked(lock, wait=False) as held:
+            if held:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
     # Not `tempfile.mkdtemp`: that gives a folder only its owner may read, and a server runs as another user.
-    temporary = path / f".export-{uuid.uuid4().hex}"
-    temporary.mkdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    temporary = path / f"{_TEMPORARY}{uuid.uuid4().hex}"
+    with locked(temporary.with_suffix(".lock")):  # before there is a folder
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def publish(temporary: Path, path: Path, version: int | None) -> Path:
     """Renames a finished folder to its version: the one given, or the next that is free.
 
+    All of it is on the disk before, so that also after a power cut a version is whole or not there; its name is
+    afterwards.
+
     Raises:
       FileExistsError: if the version given is there already.
     """
+    for folder, _, names in os.walk(temporary):
+        for name in names:
+            sync(Path(folder, name))
+        sync(Path(folder))
     while True:
         target = path / str(version or max(versions(path), default=0) + 1)
         try:
             # Fails if another process has put its own (never empty) folder there since.
             os.rename(temporary, target)
-            return target
+            break
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
                 raise
             if version is not None:
                 raise FileExistsError(f"Version {version} of {path} exists.") from error
+    sync(path)
+    return target
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Writes a file that readers see as it was, or with all of the text."""
+    """Writes a file that readers see as it was, or with all of the text, also after a power cut."""
     temporary = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     try:
         temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
         os.replace(temporary, file)
+        sync(file.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Returns when what a file holds, or the names in a folder, is on the disk."""
+    if path.is_dir() and os.name == "nt":  # which does not open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.EBADF):  # some file systems can't of a folder
+            raise
+    finally:
+        os.close(descriptor)
