@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class Running(NamedTuple):
     rest_port: int
 
 
-def start(kind: str, config: str, folder: Path, batching: str | None = None, timeout: float = 180.0) -> Running:
+def start(kind: str, config: str, folder: Path, batching: str | None = None) -> Running:
     """Starts a server, and waits until it answers.
 
     Args:
@@ -38,18 +38,24 @@ def start(kind: str, config: str, folder: Path, batching: str | None = None, tim
       config: a ModelServerConfig in text form.
       folder: for its files and its log.
       batching: BatchingParameters in text form, or None for no batching.
-      timeout: in seconds.
 
     Raises:
       RuntimeError: with the end of its log, if it does not come up.
     """
     folder.mkdir(parents=True)
     (folder / "models.config").write_text(config)
-    flags = [f"--model_config_file={folder / 'models.config'}"]
+    flags = [
+        f"--model_config_file={folder / 'models.config'}",
+        "--allow_version_labels_for_unavailable_models=true",  # else a config with labels can't start
+    ]
     if batching is not None:
         (folder / "batching.config").write_text(batching)
         flags += ["--enable_batching=true", f"--batching_parameters_file={folder / 'batching.config'}"]
-    log = folder / "log"
+    return start_with(kind, flags, folder / "log")
+
+
+def start_with(kind: str, flags: Sequence[str], log: Path, timeout: float = 180.0) -> Running:
+    """As `start`, with flags of one's own, but for ports."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with log.open("w") as stderr:
         start_one = _start_real if kind == REAL else _start_ours
@@ -77,7 +83,7 @@ def config_of(models: Mapping[str, Path], extra: Mapping[str, str] | None = None
     return "model_config_list { " + "\n".join(entries) + " }"
 
 
-def _start_ours(flags: list[str], environment: dict[str, str], stderr: object, deadline: float) -> Running:
+def _start_ours(flags: Sequence[str], environment: dict[str, str], stderr: object, deadline: float) -> Running:
     command = [sys.executable, "-W", "ignore", "-m", "tests.serving.wire.model_server", "--port=0", *flags]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr)
     ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
@@ -86,7 +92,7 @@ def _start_ours(flags: list[str], environment: dict[str, str], stderr: object, d
     return Running("ours", process, ports["port"], ports["rest_api_port"])
 
 
-def _start_real(flags: list[str], environment: dict[str, str], stderr: object, deadline: float) -> Running:
+def _start_real(flags: Sequence[str], environment: dict[str, str], stderr: object, deadline: float) -> Running:
     port, rest_port = _free_ports(2)
     command = [
         REAL,
@@ -94,7 +100,6 @@ def _start_real(flags: list[str], environment: dict[str, str], stderr: object, d
         f"--rest_api_port={rest_port}",
         "--file_system_poll_wait_seconds=1",  # the least: zero means never again
         "--max_num_load_retries=0",  # else a bad version is tried for minutes
-        "--allow_version_labels_for_unavailable_models=true",  # else a config with labels can't start
         *flags,
     ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)

@@ -172,8 +172,8 @@ class Fake:
         self.closed = True
 
 
-def model_of(path, policy=None, labels=None):
-    return Model("m", path, Fake, policy or latest(), labels or {})
+def model_of(path, policy=None):
+    return Model("m", path, Fake, policy or latest())
 
 
 def test_a_version_goes_when_the_next_is_there_and_its_requests_are_done(tmp_path):
@@ -219,13 +219,52 @@ def test_policies_and_labels(tmp_path):
     for name in "123":
         (tmp_path / name).mkdir()
     for policy, served in ((latest(), {3}), (latest(2), {2, 3}), (specific([1, 3]), {1, 3})):
-        model = model_of(tmp_path, policy, {"old": 1})
+        model = model_of(tmp_path, policy)
         model.poll()
         assert set(model.states) == served
+    model.configure(policy, {"old": 1})
     with model.lease(label="old") as (version, _):
         assert version == 1
     with pytest.raises(ServingError, match="Unrecognized"), model.lease(label="new"):
         pass
+
+
+@pytest.mark.parametrize("allow_unavailable", [False, True])
+def test_a_label_may_be_assigned_to_a_version_that_is_loaded(allow_unavailable, tmp_path):
+    def may(labels):
+        try:
+            model.check_labels(labels, allow_unavailable)
+        except ServingError as error:
+            assert error.code == Code.FAILED_PRECONDITION  # noqa: PT017 - of each answer
+            return False
+        return True
+
+    for name in "123":
+        (tmp_path / name).mkdir()
+    model = model_of(tmp_path)
+    assert may({"stable": 3}) == allow_unavailable  # the server starts: nothing is loaded
+    model.poll()
+    assert may({"stable": 3})
+    assert may({"stable": 3, "old": 1}) == allow_unavailable
+    model.configure(latest(), {"stable": 3, "old": 1})
+    assert may({"stable": 3, "old": 1}) == allow_unavailable  # as it is
+    assert not may({"stable": 2, "old": 1})  # a label that is there moves only to what is loaded
+    assert may({"stable": 3, "old": 3})
+    model.configure(latest(2), {})
+    model.poll()
+    assert may({"stable": 2})
+
+
+def test_a_version_that_was_unloaded_may_come_back(tmp_path):
+    for name in "12":
+        (tmp_path / name).mkdir()
+    model = model_of(tmp_path)
+    model.poll()
+    (tmp_path / "3").mkdir()
+    model.poll()
+    model.configure(specific([2, 3]), {})
+    model.poll()
+    assert {v: state.name for v, state in model.states.items()} == {2: "AVAILABLE", 3: "AVAILABLE"}
 
 
 def test_json_has_the_tokens_of_the_real_server():

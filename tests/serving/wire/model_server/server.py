@@ -16,6 +16,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tests.serving.wire.model_server.batcher import BatchingParameters
 from tests.serving.wire.model_server.core import Core
+from tests.serving.wire.model_server.errors import ServingError
 from tests.serving.wire.model_server.grpc_api import start_grpc
 from tests.serving.wire.model_server.rest_api import start_rest
 from tests.serving.wire.model_server.servable import Servable
@@ -26,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serves until it is killed; prints the ports as a line of JSON once all models are loaded."""
     flags = _flags(arguments)
     _disable_xla()
-    core = Core(_models(flags))
+    config = _config(flags)
+    core = Core(_models(flags, config))
+    try:
+        _configure(core, config, flags.allow_version_labels_for_unavailable_models)
+    except ServingError as error:
+        sys.exit(f"Failed to start server. Error: {error.code.name}: {error.message}")
     for model in core.models.values():
         model.poll()
         failed = {version: state.error for version, state in model.states.items() if state.error}
@@ -35,8 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _grpc, port = start_grpc(core, flags.port)
     _rest, rest_port = start_rest(core, flags.rest_api_port)
     print(json.dumps({"port": port, "rest_api_port": rest_port}), flush=True)  # noqa: T201
+    read = time.monotonic()
     while True:
         time.sleep(flags.file_system_poll_wait_seconds)
+        if 0 < flags.model_config_file_poll_wait_seconds <= time.monotonic() - read:
+            read = time.monotonic()
+            try:
+                _configure(core, _config(flags), flags.allow_version_labels_for_unavailable_models)
+            except (ServingError, text_format.ParseError) as error:  # the configuration stays as it was
+                print(f"Failed to reload: {error}", file=sys.stderr, flush=True)  # noqa: T201
         for model in core.models.values():
             model.poll()
 
@@ -51,6 +64,8 @@ def _flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--enable_batching", type=_boolean, nargs="?", const=True, default=False)
     parser.add_argument("--batching_parameters_file", type=Path, help="BatchingParameters in text form")
     parser.add_argument("--file_system_poll_wait_seconds", type=float, default=0.2)
+    parser.add_argument("--model_config_file_poll_wait_seconds", type=float, default=0.0, help="0 to read it once")
+    parser.add_argument("--allow_version_labels_for_unavailable_models", type=_boolean, nargs="?", const=True)
     return parser.parse_known_args(arguments)[0]
 
 
@@ -58,13 +73,26 @@ def _boolean(text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-def _models(flags: argparse.Namespace) -> list[Model]:
+def _config(flags: argparse.Namespace) -> model_server_config_pb2.ModelServerConfig:
     config = model_server_config_pb2.ModelServerConfig()
     if flags.model_config_file:
         text_format.Parse(flags.model_config_file.read_text(), config)
     for each in flags.model:
         name, _, folder = each.partition("=")
         config.model_config_list.config.add(name=name, base_path=folder)
+    return config
+
+
+def _configure(core: Core, config: model_server_config_pb2.ModelServerConfig, allow_unavailable: bool) -> None:
+    """Gives the models their policies and labels: all, or none, and `ServingError`, if a label may not be assigned."""
+    given = [(core.models[each.name], each) for each in config.model_config_list.config if each.name in core.models]
+    for model, each in given:
+        model.check_labels(each.version_labels, allow_unavailable)
+    for model, each in given:
+        model.configure(_policy(each.model_version_policy), dict(each.version_labels))
+
+
+def _models(flags: argparse.Namespace, config: model_server_config_pb2.ModelServerConfig) -> list[Model]:
     batching = None
     if flags.enable_batching:
         file = flags.batching_parameters_file
@@ -76,7 +104,7 @@ def _models(flags: argparse.Namespace) -> list[Model]:
         return servable
 
     return [
-        Model(each.name, Path(each.base_path), load, _policy(each.model_version_policy), dict(each.version_labels))
+        Model(each.name, Path(each.base_path), load, _policy(each.model_version_policy))
         for each in config.model_config_list.config
     ]
 

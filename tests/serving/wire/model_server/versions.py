@@ -40,22 +40,36 @@ class Model:
       base_path: the folder; children whose names are integers are versions.
       load: from a version's folder to a `Servable`, warm.
       policy: from the versions found to those to serve.
-      labels: versions by label.
     """
 
-    def __init__(
-        self,
-        name: str,
-        base_path: Path,
-        load: Callable[[Path], Servable],
-        policy: Policy,
-        labels: Mapping[str, int],
-    ):
-        self.name, self._base_path, self._load, self._policy, self._labels = name, base_path, load, policy, labels
+    def __init__(self, name: str, base_path: Path, load: Callable[[Path], Servable], policy: Policy):
+        self.name, self._base_path, self._load, self._policy = name, base_path, load, policy
+        self._labels: Mapping[str, int] = {}
         self._states: dict[int, State] = {}
         self._serving: dict[int, Servable] = {}
         self._in_flight: dict[int, int] = {}
         self._changed = threading.Condition()
+
+    def check_labels(self, labels: Mapping[str, int], allow_unavailable: bool) -> None:
+        """Refuses labels of versions that are not available; if they are allowed, a label that moves to one.
+
+        The real server looks before it loads what the same configuration asks for: when it starts, nothing is there.
+
+        Raises:
+          ServingError: FAILED_PRECONDITION.
+        """
+        for label, version in labels.items():
+            moves = self._labels.get(label, version) != version
+            if version not in self._serving and (moves or not allow_unavailable):
+                raise ServingError(
+                    Code.FAILED_PRECONDITION,
+                    f"Request to assign label to version {version} of model {self.name}, which is not currently "
+                    "available for inference",
+                )
+
+    def configure(self, policy: Policy, labels: Mapping[str, int]) -> None:
+        """Another policy, for the next `poll`, and other labels, from now on."""
+        self._policy, self._labels = policy, labels
 
     def poll(self) -> None:
         """Loads what is new, serves it, and only then unloads what is not wanted any more.
@@ -64,7 +78,8 @@ class Model:
         """
         found = self._found()
         wanted = self._policy(set(found))
-        for version in sorted(wanted - set(self._states)):
+        failed = {version for version, state in self._states.items() if state.error is not None}
+        for version in sorted(wanted - set(self._serving) - failed):
             self._bring_up(version, found[version])
         if wanted & set(self._serving):
             for version in sorted(set(self._serving) - wanted):
