@@ -265,11 +265,10 @@ def _with_static_shapes(signature: Signature) -> Callable[..., Tensors]:
 def _checked_rows(inputs: Tensors, specs: Specs) -> Tensors:
     """The inputs, if they have the shapes of `specs` and equally many rows; else the graph fails when it is run."""
     inputs = {name: tf.ensure_shape(value, specs[name].shape) for name, value in inputs.items()}
-    counts = [tf.shape(value)[0] for value in inputs.values()]
-    if len(counts) > 1:
-        tf.debugging.assert_equal(
-            counts[1:], counts[0], f"{', '.join(inputs)} must have equally many rows", name="equally_many_rows"
-        )
+    first, *others = (tf.shape(value)[0] for value in inputs.values())
+    for count in others:
+        # The name is what a client reads, next to both counts: a string in the graph has no kernel on a GPU.
+        tf.debugging.Assert(tf.equal(count, first), [first, count], name="inputs_must_have_equally_many_rows")
     return inputs
 
 

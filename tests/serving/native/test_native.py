@@ -134,6 +134,12 @@ def test_wrong_requests_are_refused_and_the_next_one_is_answered(recipe_export, 
         assert_equal(answers.outputs[f"{tag}.after"], recipe_export.tried[signature].outputs)
 
 
+def test_unequal_numbers_of_rows_are_called_so(exported, answered):
+    _, message = answered(exported("real_nvp_conditional")).errors["log_prob.condition.one_row"]
+    assert "assertion failed: [8] [1]" in message or "assertion failed: [1] [8]" in message
+    assert "inputs_must_have_equally_many_rows" in message
+
+
 def ask_from_threads(asked, export):
     for signature, tried in export.tried.items():
         for rows in ([3], [4, 0, 4, 7, 5], np.arange(64) % 8):
