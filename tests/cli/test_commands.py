@@ -158,6 +158,16 @@ def test_serve_writes_and_starts(run, refused, fitted, tmp_path, monkeypatch):
     assert name == command[0] == str(program)
     assert {"--port=9000", f"--model_config_file={tmp_path / 'made' / 'local' / 'models.config'}"} <= set(command)
 
+    batching = tmp_path / "made" / "batching_parameters.txt"
+    batching.write_text("mine")
+    result = run(*arguments)
+    assert "--port=9000" in started[-1][1]
+    assert "Kept as you changed them: batching_parameters.txt" in result.out
+    assert "(--overwrite)" in refused(*arguments, "--max-batch-size", 64)
+    assert batching.read_text() == "mine"
+    assert run(*arguments, "--max-batch-size", 64, "--overwrite").code == 0
+    assert "{ value: 64 }" in batching.read_text()
+
     assert "no such folder" in refused("serve", tmp_path / "nothing")
     assert "No model in" in refused("serve", tmp_path / "bin", "--out", tmp_path / "other")
 

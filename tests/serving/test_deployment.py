@@ -19,6 +19,7 @@ FILES = {
     "compose.yaml",
     "kubernetes.yaml",
     "README.md",
+    ".generated.json",
 }
 ODD = "two 'moons' $HOME \"é\", {a: b} #1"  # a name for each of YAML, protobuf, shells, compose and URLs to fall over
 
@@ -211,17 +212,90 @@ def test_bad_arguments(arguments, error, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_written_again_the_files_are_replaced_and_others_stay(tmp_path):
-    folder, out = make_model(tmp_path / "moons", 1, 2), tmp_path / "out"
-    write_deployment(folder, out, rest_port=9001)
-    (out / "mine.txt").write_text("mine")
-    set_label(folder, "stable", 1)
-    write_deployment(folder, out, rest_port=9002)
-    assert dict(parsed_config(out / "models.config")[0].version_labels) == {"stable": 1}
-    assert dict(parsed_config(out / "local/models.config")[0].version_labels) == {"stable": 1}
-    assert "9001" not in "".join(file.read_text() for file in out.rglob("*") if file.is_file())
-    assert (out / "mine.txt").read_text() == "mine"
-    assert {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()} == FILES | {"mine.txt"}
+class TestWrittenAgain:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        return make_model(tmp_path / "moons", 1, 2)
+
+    @pytest.fixture
+    def out(self, folder, tmp_path):
+        write_deployment(folder, tmp_path / "out", rest_port=9001)
+        return tmp_path / "out"
+
+    def test_files_are_replaced_and_others_stay(self, folder, out):
+        (out / "mine.txt").write_text("mine")
+        set_label(folder, "stable", 1)
+        assert write_deployment(folder, out, rest_port=9002).kept == []
+        assert dict(parsed_config(out / "models.config")[0].version_labels) == {"stable": 1}
+        assert dict(parsed_config(out / "local/models.config")[0].version_labels) == {"stable": 1}
+        assert "9001" not in "".join(text_of(out).values())
+        assert (out / "mine.txt").read_text() == "mine"
+        assert set(text_of(out)) == FILES | {"mine.txt"}
+
+    def test_options_stay_until_others_are_given(self, folder, out):
+        before = text_of(out)
+        made = write_deployment(folder, out)
+        assert text_of(out) == before
+        assert {"--port=8500", "--rest_api_port=9001"} < set(made.command)
+        made = write_deployment(
+            folder, out, grpc_port=9000, max_batch_size=7, batch_timeout_micros=0, image_tag="2.19.0"
+        )
+        assert {"--port=9000", "--rest_api_port=9001"} < set(made.command)
+        write_deployment(folder, out, rest_port=8501)
+        assert set(write_deployment(folder, out).command) > {"--port=9000", "--rest_api_port=8501"}
+        assert "{ value: 7 }" in (out / "batching_parameters.txt").read_text()
+        assert "serving:2.19.0" in (out / "compose.yaml").read_text()
+        with pytest.raises(ValueError, match="another than the other port; got 9000"):
+            write_deployment(folder, out, rest_port=9000)
+
+    def test_a_changed_file_stays_where_there_is_nothing_new(self, folder, out):
+        (out / "batching_parameters.txt").write_text("num_batch_threads { value: 3 }")
+        set_label(folder, "stable", 1)
+        for _ in range(2):
+            assert write_deployment(folder, out).kept == ["batching_parameters.txt"]
+            assert (out / "batching_parameters.txt").read_text() == "num_batch_threads { value: 3 }"
+            assert dict(parsed_config(out / "models.config")[0].version_labels) == {"stable": 1}
+        assert write_deployment(folder, out, overwrite=True).kept == []
+        assert "max_batch_size" in (out / "batching_parameters.txt").read_text()
+
+    def test_a_changed_file_that_would_change_is_named_and_nothing_is_written(self, folder, out):
+        for name in ("compose.yaml", "local/models.config", "prometheus.yml"):
+            (out / name).write_text((out / name).read_text() + "# mine\n")
+        before = text_of(out)
+        set_label(folder, "stable", 1)
+        for options, names in (
+            ({}, "^local/models.config"),
+            ({"image_tag": "2"}, "^local/models.config, compose.yaml"),
+        ):
+            with pytest.raises(FileExistsError, match=names + " in .*: changed since generated.*overwrite=True"):
+                write_deployment(folder, out, **options)
+        assert text_of(out) == before
+        assert write_deployment(folder, out, overwrite=True).kept == []
+        assert "# mine" not in "".join(text_of(out).values())
+
+    @pytest.mark.parametrize("record", [None, "{", "[]", '{"sha256": 3}', '{"options": {"rest_port": 8501}}', "\xff"])
+    def test_files_of_unknown_origin_stay(self, record, folder, out):
+        """Of an earlier release, say: options and what was generated are not known."""
+        before = (out / "README.md").read_text()
+        (out / ".generated.json").unlink()
+        if record is not None:
+            (out / ".generated.json").write_bytes(record.encode("latin-1"))
+        with pytest.raises(FileExistsError, match=r"README\.md in .*: changed since generated"):
+            write_deployment(folder, out)
+        assert (out / "README.md").read_text() == before
+        write_deployment(folder, out, rest_port=9001)  # just what is there
+        assert (out / "README.md").read_text() == before
+        write_deployment(folder, out, rest_port=9002)  # known from then on
+
+    def test_a_record_that_somebody_changed_is_checked(self, folder, out):
+        text = (out / ".generated.json").read_text()
+        (out / ".generated.json").write_text(text.replace("9001", '"x"'))
+        with pytest.raises(TypeError, match="`rest_port` must be an integer; got 'x'"):
+            write_deployment(folder, out)
+
+
+def text_of(out):
+    return {str(file.relative_to(out)): file.read_text() for file in out.rglob("*") if file.is_file()}
 
 
 def test_numpy_integers_are_integers(tmp_path):

@@ -240,48 +240,47 @@ def export(model: Path, out: Path, labels: tuple[str, ...], weights_dtype: str |
         )
 
 
+def _as_before(at_first: Any) -> str:
+    """What `--help` says of an option that is remembered."""
+    return f"as before; at first {at_first}"
+
+
 @tfp_nvp.command(short_help="Configure a model server, and start it where it is installed.")
 @click.argument("models_folder", metavar="DIR", type=_path)
 @click.option(
     "--out", "-o", type=_path, default=Path("serving"), show_default=True, help="Folder for what the server reads."
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=8500, show_default=True, help="Of gRPC.")
-@click.option("--rest-port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Of REST.")
+@click.option("--port", type=click.IntRange(1, 65535), show_default=_as_before(8500), help="Of gRPC.")
+@click.option("--rest-port", type=click.IntRange(1, 65535), show_default=_as_before(8501), help="Of REST.")
 @click.option(
-    "--max-batch-size", type=click.IntRange(1), default=1024, show_default=True, help="Rows of one request or run."
+    "--max-batch-size", type=click.IntRange(1), show_default=_as_before(1024), help="Rows of one request or run."
 )
 @click.option(
     "--batch-timeout-micros",
     type=click.IntRange(0),
-    default=1000,
-    show_default=True,
+    show_default=_as_before(1000),
     help="How long a request waits for others.",
 )
-@click.option("--image-tag", default="latest", show_default=True, help="Of the container image tensorflow/serving.")
+@click.option("--image-tag", show_default=_as_before("latest"), help="Of the container image tensorflow/serving.")
+@click.option("--overwrite", is_flag=True, help="Replace files that you have changed.")
 @click.option("--write-only", is_flag=True, help="Start nothing.")
-def serve(
-    models_folder: Path, out: Path, port: int, rest_port: int, image_tag: str, write_only: bool, **batching: int
-) -> None:
+def serve(models_folder: Path, out: Path, port: int | None, write_only: bool, **options: Any) -> None:
     """Serve the exported models in DIR: the folder of one model (DIR/1, …) or of several (DIR/NAME/1, …).
 
     Writes the configuration of TensorFlow Serving, of Docker Compose, Kubernetes and Prometheus to --out, then becomes
-    tensorflow_model_server if that is installed.
+    tensorflow_model_server if that is installed. Files that you have changed since stay, unless there is something new
+    to write into them: then nothing is written, and the files are named.
     """
     if not models_folder.is_dir():
         raise FileNotFoundError(f"{models_folder}: no such folder. `tfp-nvp export` writes models.")
     models.start_tensorflow()
     from tfp_nvp import serving
 
-    made = serving.write_deployment(
-        models_folder,
-        out,
-        grpc_port=port,
-        rest_port=rest_port,
-        image_tag=image_tag,
-        **batching,
-    )
+    made = serving.write_deployment(models_folder, out, grpc_port=port, **options)
     click.echo(f"Models: {', '.join(made.models)}")
     click.echo(f"Configuration: {out}")
+    if made.kept:
+        click.echo(f"Kept as you changed them: {', '.join(made.kept)}")
     if shutil.which(made.command[0]) is None:
         click.echo(
             f"tensorflow_model_server is not installed; with Docker: docker compose -f {out}/compose.yaml up cpu"

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tfp_nvp import checks
+from tfp_nvp.serving.generated import recorded_options, write_generated
 from tfp_nvp.serving.version_labels import labels
-from tfp_nvp.serving.versions import versions, write_whole
+from tfp_nvp.serving.versions import versions
 
 #: Where the images of TensorFlow Serving find models and configuration.
 _MODELS, _CONFIG = "/models", "/config"
@@ -25,11 +26,13 @@ class Deployment(NamedTuple):
       folder: the files are here.
       models: folder of each model, by name.
       command: what starts `tensorflow_model_server` with them on this machine.
+      kept: files that stay as somebody has changed them.
     """
 
     folder: Path
     models: dict[str, Path]
     command: list[str]
+    kept: list[str]
 
 
 def models_in(path: str | os.PathLike) -> dict[str, Path]:
@@ -54,11 +57,12 @@ def write_deployment(
     path: str | os.PathLike,
     out: str | os.PathLike,
     *,
-    grpc_port: int = 8500,
-    rest_port: int = 8501,
-    max_batch_size: int = 1024,
-    batch_timeout_micros: int = 1000,
-    image_tag: str = "latest",
+    grpc_port: int | None = None,
+    rest_port: int | None = None,
+    max_batch_size: int | None = None,
+    batch_timeout_micros: int | None = None,
+    image_tag: str | None = None,
+    overwrite: bool = False,
 ) -> Deployment:
     """Writes what TensorFlow Serving needs to serve the models of a folder.
 
@@ -74,57 +78,96 @@ def write_deployment(
     Of a model with labels the server loads every version in its folder, as it moves a label only to a version that
     is loaded; without any label it follows the newest.
 
+    Written again, options that are not given are those of the last time, which `.generated.json` keeps. Files that
+    somebody has changed stay, unless there is something new to write into them.
+
     Args:
       path: a model's folder, or a folder of such.
-      out: the folder to write; files of these names in it are replaced.
-      grpc_port, rest_port: on this machine; within a container they are 8500 and 8501.
-      max_batch_size: rows of a request, and of the requests that are merged into one run, at most.
-      batch_timeout_micros: microseconds to wait for more rows.
-      image_tag: of the image tensorflow/serving; that with "-gpu" is for GPUs.
+      out: the folder to write.
+      grpc_port, rest_port: on this machine, at first 8500 and 8501, which they always are within a container.
+      max_batch_size: rows of a request, and of the requests that are merged into one run, at most; at first 1024.
+      batch_timeout_micros: microseconds to wait for more rows; at first 1000.
+      image_tag: of the image tensorflow/serving; that with "-gpu" is for GPUs; at first "latest".
+      overwrite: whether to replace files that somebody has changed.
 
     Raises:
       FileNotFoundError: if there is no model.
+      FileExistsError: if there is something new to write into a file that somebody has changed; none is written then.
       ValueError: if an argument is out of its range, or the version of a label is gone.
     """
-    for name, port in (("grpc_port", grpc_port), ("rest_port", rest_port)):
-        if checks.integer(name, port, 1) > 65535 or grpc_port == rest_port:
-            raise ValueError(f"`{name}` must be at most 65535 and another than the other port; got {port}.")
-    if not image_tag or any(not (c.isalnum() or c in "._-") for c in image_tag):
-        raise ValueError(f"`image_tag` must be a tag such as 2.19.0; got {image_tag!r}.")
-    checks.integer("max_batch_size", max_batch_size, 1)
-    checks.integer("batch_timeout_micros", batch_timeout_micros, 0)
-    models = models_in(path)
     root = Path(out).resolve()
-    config = {
-        "models.config": models_config(models, {name: f"{_MODELS}/{name}" for name in models}),
-        "batching_parameters.txt": _BATCHING.format(size=max_batch_size, timeout=batch_timeout_micros),
-        "monitoring.config": _MONITORING,
+    given = {
+        "grpc_port": grpc_port,
+        "rest_port": rest_port,
+        "max_batch_size": max_batch_size,
+        "batch_timeout_micros": batch_timeout_micros,
+        "image_tag": image_tag,
     }
+    last_time = {name: value for name, value in recorded_options(root).items() if name in given}
+    options = _Options(**(last_time | {name: value for name, value in given.items() if value is not None})).checked()
+    models = models_in(path)
     command = [
         shutil.which("tensorflow_model_server") or "tensorflow_model_server",
-        f"--port={grpc_port}",
-        f"--rest_api_port={rest_port}",
+        f"--port={options.grpc_port}",
+        f"--rest_api_port={options.rest_port}",
         f"--model_config_file={root / 'local' / 'models.config'}",
         *_flags(str(root)),
     ]
+    kept = write_generated(root, _files(models, options, command), options._asdict(), overwrite=overwrite)
+    return Deployment(root, models, command, kept)
+
+
+class _Options(NamedTuple):
+    """What `write_deployment` may be told, and what it takes at first."""
+
+    grpc_port: int = 8500
+    rest_port: int = 8501
+    max_batch_size: int = 1024
+    batch_timeout_micros: int = 1000
+    image_tag: str = "latest"
+
+    def checked(self) -> _Options:
+        """The same as plain values, in their ranges."""
+        for name, port in (("grpc_port", self.grpc_port), ("rest_port", self.rest_port)):
+            if checks.integer(name, port, 1) > 65535 or self.grpc_port == self.rest_port:
+                raise ValueError(f"`{name}` must be at most 65535 and another than the other port; got {port}.")
+        tag = self.image_tag
+        if not isinstance(tag, str) or not tag or any(not (c.isalnum() or c in "._-") for c in tag):
+            raise ValueError(f"`image_tag` must be a tag such as 2.19.0; got {tag!r}.")
+        return _Options(
+            int(self.grpc_port),
+            int(self.rest_port),
+            checks.integer("max_batch_size", self.max_batch_size, 1),
+            checks.integer("batch_timeout_micros", self.batch_timeout_micros, 0),
+            tag,
+        )
+
+
+def _files(models: Mapping[str, Path], options: _Options, command: list[str]) -> dict[str, str]:
+    """The texts by path."""
+    config = {
+        "models.config": models_config(models, {name: f"{_MODELS}/{name}" for name in models}),
+        "batching_parameters.txt": _BATCHING.format(size=options.max_batch_size, timeout=options.batch_timeout_micros),
+        "monitoring.config": _MONITORING,
+    }
     arguments = [f"--model_config_file={_CONFIG}/models.config", *_flags(_CONFIG)]
-    files = {
+    return {
         **config,
         "local/models.config": models_config(models, {name: str(folder) for name, folder in models.items()}),
-        "prometheus.yml": _PROMETHEUS.format(port=rest_port),
+        "prometheus.yml": _PROMETHEUS.format(port=options.rest_port),
         "compose.yaml": _COMPOSE.format(
             arguments=_lines(6, (f"- {_quoted(each)}" for each in arguments)),
             volumes=_lines(6, (_mount(folder, f"{_MODELS}/{name}") for name, folder in models.items())),
-            grpc=grpc_port,
-            rest=rest_port,
-            tag=image_tag,
+            grpc=options.grpc_port,
+            rest=options.rest_port,
+            tag=options.image_tag,
             config=_CONFIG,
         ),
         "kubernetes.yaml": _KUBERNETES.format(
             files=_lines(2, (f"{name}: |\n{_lines(4, text.splitlines())}" for name, text in config.items())),
             arguments=_lines(12, (f"- {_quoted(each)}" for each in arguments)),
             status=_quoted(f"/v1/models/{quote(next(iter(models)))}"),
-            tag=image_tag,
+            tag=options.image_tag,
             config=_CONFIG,
             models=_MODELS,
         ),
@@ -132,13 +175,9 @@ def write_deployment(
             models=", ".join(models),
             first=next(iter(models)),
             command=" \\\n    ".join(map(shlex.quote, command)),
-            rest=rest_port,
+            rest=options.rest_port,
         ),
     }
-    (root / "local").mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        write_whole(root / name, text)
-    return Deployment(root, models, command)
 
 
 def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
@@ -308,8 +347,8 @@ spec:
 _README = """\
 # Serving {models}
 
-Written by `tfp-nvp serve`; written again, with the same options, these files follow new labels. A new version needs
-nothing: a server finds it within seconds.
+Written by `tfp-nvp serve`; written again, these files follow new labels and keep their options. What you change in them
+stays, or is asked about. A new version needs nothing: a server finds it within seconds.
 
 On this machine, where `tensorflow_model_server` is installed:
 
