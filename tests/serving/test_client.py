@@ -389,6 +389,10 @@ METADATA = {
                     "inputs": {"x": of_shape("DT_FLOAT", -1, 2)},
                     "outputs": {"z": of_shape("DT_HALF", -1, 2), "log_det": of_shape("DT_DOUBLE", -1)},
                 },
+                "spell": {
+                    "inputs": {"x": of_shape("DT_FLOAT", -1, 2)},
+                    "outputs": {"word": of_shape("DT_STRING", -1, 2), "raw_bytes": of_shape("DT_STRING", -1)},
+                },
                 "__saved_model_init_op": {"inputs": {}, "outputs": {}},
             }
         }
@@ -431,6 +435,14 @@ class TestRest:
         assert z.tolist() == [[1.0, 2.0], [3.0, 4.0]]
         assert log_det.tolist() == [0.1, -1.0]
 
+    def test_strings_are_bytes(self, rest):
+        outputs = {"word": [["cat", "größe"], ["", "b"]], "raw_bytes": [{"b64": "/w=="}, {"b64": ""}]}
+        asked, _ = rest(200, {"outputs": outputs})
+        found = asked.predict("spell", {"x": np.zeros([2, 2])})
+        assert found["word"].tolist() == [[b"cat", "größe".encode()], [b"", b"b"]]
+        assert found["raw_bytes"].tolist() == [b"\xff", b""]
+        assert {each.dtype for each in found.values()} == {np.dtype(object)}
+
     def test_no_rows_need_no_request(self, rest):
         asked, bodies = rest(500, "")
         z, log_det = asked.encode(np.zeros([0, 2]))
@@ -439,7 +451,7 @@ class TestRest:
 
     def test_what_is_offered(self, rest):
         asked, _ = rest(200, "")
-        assert asked.signatures == ["encode", "log_prob"]
+        assert asked.signatures == ["encode", "log_prob", "spell"]
         assert asked.conditions == {"word": ()}
         assert asked.event_shape == (2,)
 
@@ -483,6 +495,31 @@ class TestRest:
             with contextlib.closing(transport), pytest.raises(TimedOut):
                 transport.status(timeout=0.3)
             assert time.monotonic() - begin < 3.0
+
+    @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
+    def test_a_server_that_answers_byte_by_byte(self, begin):
+        """Something always comes in time, in the body or in the headers, and never all of it."""
+        pytest.importorskip("requests")
+        done = threading.Event()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer():
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(begin)
+                    while not done.wait(0.05):
+                        connection.sendall(b" ")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            transport = Rest(Address.parse(f"http://127.0.0.1:{server.getsockname()[1]}"), "m", None)
+            start = time.monotonic()
+            with contextlib.closing(transport), pytest.raises(TimedOut, match=r"no whole answer within 0\.5 s"):
+                transport.status(timeout=0.5)
+            assert 0.4 < time.monotonic() - start < 3.0
+            done.set()
+            thread.join()
 
     def test_a_server_that_stops_in_the_middle_of_an_answer(self):
         pytest.importorskip("requests")

@@ -27,15 +27,15 @@ class Client(Queries):
     a growing and random pause; never after a timeout, when a server that can't keep up would only get more to do.
 
     Arrays of any length go in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server
-    and memory mapped from a file is not read at once. One client may be used by several threads.
+    and memory mapped from a file is not read at once. One client may be used by several threads. Strings are answered
+    as bytes, as `ServedFlow` does.
 
     Args:
       address: "grpc://host:8500" or "http://host:8501" ("grpcs" and "https" are encrypted). gRPC needs the package
         `tensorflow-serving-api`, REST `requests`; `pip install tfp-nvp[client]` gets both.
       model: the name it is served under.
       version: a number, or a label ("stable"); by default the server chooses: its newest.
-      timeout: seconds for one chunk, tries and pauses included; over REST a slow answer may take longer, as long as
-        some of it comes.
+      timeout: seconds for one chunk, from the first try to the last byte of the answer, pauses included.
       retries: how many times more a chunk may be sent.
       chunk_rows: rows a request, at most; not above the server's `max_batch_size` if it batches and does not split.
       concurrency: requests on their way at once.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import abc
 import base64
+import concurrent.futures
 import contextlib
 import importlib
 import json
+import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -39,11 +42,14 @@ class Address(NamedTuple):
 
 
 class Transport(abc.ABC):
-    """One way to ask a server about one model. Every method raises `ServingError`."""
+    """One way to ask a server about one model.
+
+    Every method raises `ServingError`: `TimedOut` where the whole answer is not there after `timeout` seconds.
+    """
 
     @abc.abstractmethod
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
-        """Outputs, by name, of a signature whose outputs are `outputs`."""
+        """Outputs, by name, of a signature whose outputs are `outputs`; strings as bytes."""
 
     @abc.abstractmethod
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
@@ -169,7 +175,12 @@ class Rest(Transport):
         data = None if body is None else json.dumps(body).encode()
         try:
             # NaN and infinities are written as Python and the server's own parser read them, not as JSON has it.
-            response = self._session.request(method, self._url + path, data=data, timeout=timeout)
+            # The timeout of `requests` is for each read from the socket; it says more, so it comes first.
+            response = _within(
+                timeout + 0.1, lambda: self._session.request(method, self._url + path, data=data, timeout=timeout)
+            )
+        except concurrent.futures.TimeoutError as error:
+            raise TimedOut(f"{self._url}: no whole answer within {timeout:.3g} s") from error
         except errors.RequestException as error:
             # A wrong certificate is a ConnectionError too, and so is an answer that stops coming.
             stalled = isinstance(error, errors.Timeout) or "ReadTimeoutError" in map(_type_name, error.args)
@@ -188,6 +199,20 @@ class Rest(Transport):
         message = found.get("error", response.reason) if isinstance(found, dict) else response.reason
         kinds = {400: InvalidRequest, 404: NotFound, 502: Unavailable, 503: Unavailable, 504: TimedOut}
         raise kinds.get(response.status_code, ServingError)(f"{self._url}: {message}")
+
+
+def _within(seconds: float, work: Callable[[], Any]) -> Any:
+    """`work()`, in a thread of its own: one that takes longer is left to itself, and `TimeoutError` is raised."""
+    done: concurrent.futures.Future = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="tfp_nvp-request", daemon=True).start()
+    return done.result(seconds)
 
 
 def _type_name(value: Any) -> str:
@@ -212,7 +237,15 @@ def _to_json(rows: np.ndarray) -> Any:
 
 
 def _from_json(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
+    """A tensor of JSON's lists, with strings as bytes, as TensorFlow and gRPC have them."""
+    if spec.dtype == tf.string:
+        value = np.vectorize(_bytes_of_json, otypes=[object])(np.asarray(value, object))
     return np.asarray(value, spec.dtype.as_numpy_dtype).reshape([n, *spec.shape[1:]])
+
+
+def _bytes_of_json(text: Any) -> bytes:
+    """Of a string, or of base64: of outputs whose name ends with "_bytes"."""
+    return base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode()
 
 
 def _specs_of_protos(tensors: Any) -> Specs:

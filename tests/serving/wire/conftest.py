@@ -84,8 +84,14 @@ def changing(launch: Callable[..., Running], tmp_path_factory: pytest.TempPathFa
     folders = {name: tmp_path_factory.mktemp("changing") / name for name in ("swapped", "refused", "labelled")}
     for folder in folders.values():
         export(affine(), folder, verify=False)
-    export(affine(), folders["labelled"], verify=False)
+    export(affine(), folders["labelled"], signatures={"shout": shout}, verify=False)
     return folders
+
+
+@tf.function(input_signature=[tf.TensorSpec([None, 2], tf.string, name="word")])
+def shout(word: tf.Tensor) -> dict[str, tf.Tensor]:
+    """A signature whose outputs are strings, to which the server's JSON adds what no text has."""
+    return {"loud": tf.strings.upper(word), "raw_bytes": tf.strings.join([word, tf.constant(b"\xff")])}
 
 
 @pytest.fixture(scope="session")

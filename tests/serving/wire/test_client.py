@@ -27,6 +27,17 @@ def test_every_signature(name, models, address):
             assert_close(case, client.predict(signature, inputs), in_python(case, signature, inputs))
 
 
+def test_strings_come_back_as_bytes(changing, address):
+    word = np.array([["cat", "größe"], ["", 'a"b\n']])
+    expected = serving.load(changing["labelled"] / "2").predict("shout", {"word": word})
+    assert expected["loud"].tolist() == [[b"CAT", "GRößE".encode()], [b"", b'A"B\n']]
+    with serving.Client(address, "labelled", version="canary") as client:
+        for n in (2, 1, 0):
+            found = client.predict("shout", {"word": word[:n]})
+            for name, values in expected.items():
+                assert (found[name].dtype, found[name].tolist()) == (object, values[:n].tolist())
+
+
 def test_samples_do_not_depend_on_the_chunks(models, address):
     with serving.Client(address, "spline", chunk_rows=7) as small, serving.Client(address, "spline") as large:
         np.testing.assert_allclose(small.sample(50, seed=3), large.sample(50, seed=3), rtol=1e-5, atol=1e-5)

@@ -44,7 +44,7 @@ def read_inputs(document: dict[str, Any], dtypes: Mapping[str, tf.DType]) -> tup
 
 def write_outputs(outputs: Arrays, in_rows: bool) -> dict[str, Any]:
     """What the server answers with: `predictions` of rows, or `outputs` of columns; a lone output has no name."""
-    lists = {name: _as_list(value) for name, value in outputs.items()}
+    lists = {name: _as_list(value, in_base64=name.endswith("_bytes")) for name, value in outputs.items()}
     if not in_rows:
         return {"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}
     if any(value.ndim == 0 for value in outputs.values()):
@@ -134,10 +134,11 @@ def _scalar(value: Any, dtype: tf.DType) -> Any:
     raise invalid(f"JSON Value: {value!r} is not of expected type: {dtype.name}")
 
 
-def _as_list(value: np.ndarray) -> Any:
+def _as_list(value: np.ndarray, in_base64: bool) -> Any:
     """Nested lists; float32 with the digits that tell it from its neighbours, as the server writes it."""
     if value.dtype == np.float32:
         return np.array([float(str(each)) for each in value.ravel()], np.float64).reshape(value.shape).tolist()
     if value.dtype == object:
-        return np.array([each.decode() for each in value.ravel()], object).reshape(value.shape).tolist()
+        spelled = [{"b64": base64.b64encode(each).decode()} if in_base64 else each.decode() for each in value.ravel()]
+        return np.array(spelled, object).reshape(value.shape).tolist()
     return value.tolist()
