@@ -81,10 +81,21 @@ def test_what_the_user_says_is_shown(tmp_path):
     assert "| columns | ['age', 'größe'] |" in rows
 
 
+def test_what_the_user_says_replaces_nothing(tmp_path):
+    about = {"model": "of March", "size": "large", "made": "by hand", "a  b": 1, "a b": 2}
+    folder = export(tfd.Normal(tf.Variable(0.0), 1.0), tmp_path / "m", card=about, verify=False)
+    found, said = readme(folder).split("## Signatures")[0].split("## Notes")
+    assert "| model | Normal |" in found
+    assert f"| size | {read_card(folder)['size']['total']:,} bytes |" in found
+    rows = [line for line in said.splitlines() if line.startswith("|")][2:]
+    assert rows == ["| model | of March |", "| size | large |", "| made | by hand |", "| a b | 1 |", "| a b | 2 |"]
+    assert "## Notes" not in readme(export(tfd.Normal(tf.Variable(0.0), 1.0), tmp_path / "n", verify=False))
+
+
 @pytest.mark.parametrize(
     "bad",
     [{"nll": np.nan}, {"nll": -np.inf}, {"a": {"b": [float("inf")]}}, {"nll": np.float32(1.0)}, {"when": object()},
-     ["nll"], "nll", 3, {("a", "b"): 1}],
+     ["nll"], "nll", 3, {("a", "b"): 1}, {1: "a", "1": "b"}],
 )  # fmt: skip
 def test_what_is_no_json_is_refused_before_anything_is_written(bad, tmp_path):
     with pytest.raises(ValueError, match="`card` must be a dict of names and finite JSON values"):

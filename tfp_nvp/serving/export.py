@@ -72,7 +72,7 @@ def export(
         as their first dimension, and a dict of such tensors as output. Checked on inputs of the flow where their
         names, dtypes and shapes agree, else on zeros.
       labels: names for this version, such as "canary", as `set_label` gives them.
-      card: what the card should say besides what is known here, such as
+      card: what the card should say besides what is known here, and apart from it, such as
         `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
       weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less; they are cast
         back whenever they are read, and the card says what it does to the density.

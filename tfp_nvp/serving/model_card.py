@@ -78,7 +78,7 @@ def write_card(
 def checked_about(about: Mapping[str, Any] | None) -> None:
     """Raises `ValueError` if `card` is no mapping of names to JSON values."""
     try:
-        if about is not None and not isinstance(about, Mapping):
+        if about is not None and not (isinstance(about, Mapping) and all(isinstance(name, str) for name in about)):
             raise TypeError(f"it is {about!r}")
         json.dumps(dict(about or {}), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -277,9 +277,11 @@ def _readme(card: dict[str, Any]) -> str:
             f"{found['threshold']:.6g}, for a false-positive rate of {found['false_positive_rate']:g} on "
             f"{found['calibration_rows']:,} held-out rows"
         )
-    rows |= {_cell(key): _cell(value) for key, value in card["about"].items()}
     lines = [f"# {card['name']}", "", "A normalizing flow, exported by tfp_nvp for TensorFlow Serving.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+    if card["about"]:  # apart from what was found here: names may be the same
+        lines += ["", "## Notes", "", "| | |", "|---|---|"]
+        lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in card["about"].items()]
     lines += ["", "## Signatures", "", "| signature | inputs | outputs | operations |", "|---|---|---|---|"]
     for key, each in card["signatures"].items():
         inputs, outputs = _tensors(each["inputs"]), _tensors(each["outputs"])
