@@ -75,7 +75,8 @@ def export(
       card: what the card should say besides what is known here, and apart from it, such as
         `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
       weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less; they are cast
-        back whenever they are read, and the card says what it does to the density.
+        back whenever they are read, and the card says what it does to the density of `warmup`'s first 256 rows, or
+        as many samples, and to a detector's scores and flags of them: its threshold stays as it was.
       verify: whether a new Python process, which imports TensorFlow only, loads the folder
         and compares what it gives with this one, before it is renamed.
 
@@ -114,7 +115,7 @@ def export(
     if weights_dtype is not None:
         exact, made = made, {name: each._replace(call=functions[name]) for name, each in made.items()}
         inputs = inputs_for(parts, exact, warmup, warmup_condition, most=_ROUNDING_ROWS)
-        rounding = _rounding(weights_dtype, exact["log_prob"], made["log_prob"], inputs)
+        rounding = _rounding(weights_dtype, "log_prob" if parts.detector is None else "score", exact, made, inputs)
     tried = cases(parts, made, warmup, warmup_condition)
     with temporary_sibling(target) as folder:
         _save(ServingModule(parts, functions, stored), functions, folder)
@@ -129,13 +130,19 @@ def export(
     return published
 
 
-def _rounding(dtype: str, exact: Signature, rounded: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-    """How far log_prob of rows is off with weights in half precision, in nats."""
-    values = [run(each, inputs)["log_prob"].astype(np.float64) for each in (exact, rounded)]
-    error = np.abs(values[1] - values[0])
+def _rounding(
+    dtype: str, name: str, exact: dict[str, Signature], rounded: dict[str, Signature], inputs: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """How far log_prob, or the score, of rows is off with weights in half precision, in nats; for the card."""
+    before, after = (run(made[name], inputs) for made in (exact, rounded))
+    error = np.abs(after[name].astype(np.float64) - before[name].astype(np.float64))
     if not np.isfinite(error).all():
         raise ValueError(f"`weights_dtype` = {dtype!r} gives densities that are not finite; leave it out.")
-    return {"dtype": dtype, "rows": len(error), "mean_error": float(error.mean()), "max_error": float(error.max())}
+    found = {"dtype": dtype, "output": name, "rows": len(error)}
+    found |= {"mean_error": float(error.mean()), "max_error": float(error.max())}
+    if name == "score":  # the threshold is that of exact weights
+        found["flags_changed"] = int(np.sum(before["is_anomaly"] != after["is_anomaly"]))
+    return found
 
 
 def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:

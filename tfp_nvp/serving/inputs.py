@@ -29,10 +29,11 @@ def served(model: Any) -> Served:
     Raises:
       TypeError: for anything else.
       ValueError: for one that no server can take: with a batch shape, an event shape that
-        is not known, or layers that have not seen `initialize`.
+        is not known, layers that have not seen `initialize`, or a detector without a threshold.
     """
     distribution, encoder, detector = model, None, None
     if isinstance(model, AnomalyDetector):
+        model.threshold  # noqa: B018 - raises if there is none, and says to call `fit`
         detector, model = model, model.model
     if isinstance(model, keras.Model):
         distribution, encoder = getattr(model, "distribution", None), getattr(model, "encoder", None)

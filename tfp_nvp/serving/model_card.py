@@ -268,9 +268,13 @@ def _readme(card: dict[str, Any]) -> str:
     if "max_error" in card["weights"]:
         cost = card["weights"]
         rows["weights"] = (
-            f"stored as {cost['dtype']}; log_prob of {cost['rows']} rows is off by {cost['mean_error']:.2g} nats "
-            f"on average, {cost['max_error']:.2g} at most"
+            f"stored as {cost['dtype']}; {cost['output']} of {cost['rows']} rows is off by {cost['mean_error']:.2g} "
+            f"nats on average, {cost['max_error']:.2g} at most"
         )
+        if "flags_changed" in cost:
+            rows["weights"] += (
+                f"; is_anomaly is another for {cost['flags_changed']} of them, as the threshold is that of exact weights"
+            )
     if card["detector"]:
         found = card["detector"]
         rows["anomaly threshold"] = (
