@@ -93,7 +93,7 @@ def test_the_card_tells_what_half_precision_does_to_scores_and_flags(dtype, tmp_
     assert other > 0 or dtype == "float16"
     readme = (folder / "assets.extra" / "README.md").read_text()
     assert f"| weights | stored as {dtype}; score of 256 rows is off by {found['mean_error']:.2g} nats" in readme
-    assert f"; is_anomaly is another for {found['flags_changed']} of them, as the threshold" in readme
+    assert f"; is_anomaly changes for {found['flags_changed']} of them: the threshold" in readme
 
 
 def test_a_detector_that_is_not_ready_is_refused(tmp_path):

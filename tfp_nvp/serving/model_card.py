@@ -273,7 +273,7 @@ def _readme(card: dict[str, Any]) -> str:
         )
         if "flags_changed" in cost:
             rows["weights"] += (
-                f"; is_anomaly is another for {cost['flags_changed']} of them, as the threshold is that of exact weights"
+                f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
     if card["detector"]:
         found = card["detector"]
