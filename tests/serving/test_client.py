@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -50,6 +51,19 @@ class Fake(Transport):
 
     def close(self):
         self.closed = True
+
+
+class Measuring(Fake):
+    """Keeps of chunks their dtypes, and the memory that is taken while they are sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes, self.memory = set(), 0
+
+    def predict(self, signature, inputs, outputs, timeout):
+        self.dtypes.add(inputs["x"].dtype.name)
+        self.memory = max(self.memory, tracemalloc.get_traced_memory()[0])
+        return {"log_prob": inputs["x"][:, 0] + 0.0}
 
 
 @pytest.fixture
@@ -276,6 +290,31 @@ class TestChunks:
         mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
         np.testing.assert_array_equal(connected(fake, chunk_rows=3).log_prob(mapped), np.arange(10))
         assert max(len(chunk) for chunk in fake.chunks) == 3
+
+    @pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
+    def test_an_array_of_another_dtype_is_cast_in_chunks(self, dtype, connected, tmp_path):
+        n, fake = 200_000, Measuring()
+        np.save(tmp_path / "x.npy", (rows(n) % 1000).astype(dtype))
+        asked, mapped = connected(fake, chunk_rows=2000), np.load(tmp_path / "x.npy", mmap_mode="r")
+        tracemalloc.start()
+        try:
+            found = asked.log_prob(mapped)
+        finally:
+            tracemalloc.stop()
+        np.testing.assert_array_equal(found, np.arange(n) % 1000)
+        assert fake.dtypes == {"float32"}
+        assert fake.memory < found.nbytes + rows(n).nbytes / 4
+
+    def test_integers_that_do_not_fit_are_refused_in_any_chunk(self, connected):
+        integers = {"x": tf.TensorSpec([None, 2], tf.uint8, name="x")}
+        fake = Fake()
+        fake.metadata = lambda timeout: {"log_prob": (integers, LOG_PROB)}
+        asked, x = connected(fake, chunk_rows=4), np.zeros([40, 2], np.int64)
+        assert asked.log_prob(x).tolist() == [0.0] * 40
+        assert {chunk.dtype.name for chunk in fake.chunks} == {"uint8"}
+        x[30] = 256
+        with pytest.raises(ValueError, match="`x` must hold integers that fit uint8; a cast would change"):
+            asked.log_prob(x)
 
     def test_an_error_in_the_middle_ends_it(self, connected):
         def before(number, x):

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 from tfp_nvp.serving.errors import ServingError, Unavailable
-from tfp_nvp.serving.queries import Arrays, Queries
+from tfp_nvp.serving.queries import Arrays, Queries, in_dtype
 from tfp_nvp.serving.transport import Address, Transport, connect
 
 
@@ -26,9 +26,9 @@ class Client(Queries):
     where the server was too busy to run it or the connection was lost (UNAVAILABLE; over REST 502 and 503 too), after
     a growing and random pause; never after a timeout, when a server that can't keep up would only get more to do.
 
-    Arrays of any length go in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server
-    and memory mapped from a file is not read at once. One client may be used by several threads. Strings are answered
-    as bytes, as `ServedFlow` does.
+    Arrays of any length go in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server,
+    and memory mapped from a file is not read at once, nor cast to the model's dtype. One client may be used by several
+    threads. Strings are answered as bytes, as `ServedFlow` does.
 
     Args:
       address: "grpc://host:8500" or "http://host:8501" ("grpcs" and "https" are encrypted). gRPC needs the package
@@ -133,14 +133,15 @@ class Client(Queries):
 
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
         n = len(next(iter(inputs.values())))
-        specs = self._known()[signature][1]
+        wanted, specs = self._known()[signature]
         if not n:  # there is nothing to ask; REST has no shape for it
             shapes = {name: [0, *(size or 0 for size in spec.shape[1:])] for name, spec in specs.items()}
             return {name: np.empty(shapes[name], spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
         starts = range(0, n, self.chunk_rows)
 
         def ask(start: int) -> Arrays:
-            chunk = {name: np.ascontiguousarray(rows[start : start + self.chunk_rows]) for name, rows in inputs.items()}
+            parts = {name: rows[start : start + self.chunk_rows] for name, rows in inputs.items()}
+            chunk = {name: np.ascontiguousarray(in_dtype(part, wanted[name])) for name, part in parts.items()}
             return self._patiently(lambda timeout: self._transport.predict(signature, chunk, specs, timeout))
 
         if len(starts) == 1:

@@ -104,7 +104,7 @@ class Queries(abc.ABC):
 
     @abc.abstractmethod
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
-        """The outputs of inputs that fit, of equally many rows."""
+        """The outputs of inputs whose shapes fit, of equally many rows; `in_dtype` is still to be asked of each."""
 
     def _answer(self, signature: str, n: int, condition: Any = None, **inputs: Any) -> Arrays:
         if condition is not None:
@@ -132,16 +132,25 @@ def _seeds(n: int, seed: int) -> np.ndarray:
 
 
 def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
-    """`value` as n rows in the dtype of `spec`; a single one is repeated."""
+    """`value` as n rows, of whatever dtype it has; a single one is repeated."""
     array = np.asarray(value)
     if array.ndim == spec.shape.rank - 1:
         array = np.broadcast_to(array, [n, *array.shape])
     if array.ndim != spec.shape.rank or not spec.shape.is_compatible_with(array.shape):
         raise ValueError(f"`{spec.name}` must have shape {spec.shape.as_list()}; got {list(array.shape)}.")
+    return array
+
+
+def in_dtype(rows: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
+    """Rows in the dtype of `spec`: a copy, if they have another, so large arrays are given in parts.
+
+    Raises:
+      ValueError: if they are integers there that change the values.
+    """
     if spec.dtype == tf.string:
-        return array.astype(object)
-    cast = array.astype(spec.dtype.as_numpy_dtype, copy=False)
-    if spec.dtype.is_integer and not np.array_equal(cast, array):
+        return rows.astype(object)
+    cast = rows.astype(spec.dtype.as_numpy_dtype, copy=False)
+    if spec.dtype.is_integer and not np.array_equal(cast, rows):
         raise ValueError(
             f"`{spec.name}` must hold integers that fit {spec.dtype.name}; a cast would change its values."
         )

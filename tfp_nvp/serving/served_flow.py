@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfp_nvp.serving.model_card import check_hashes
-from tfp_nvp.serving.queries import Arrays, Queries
+from tfp_nvp.serving.queries import Arrays, Queries, in_dtype
 from tfp_nvp.serving.versions import versions
 
 
@@ -78,7 +78,9 @@ class ServedFlow(Queries):
         return self._loaded.signatures[signature].structured_input_signature[1]
 
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
-        outputs = self._loaded.signatures[signature](**{name: tf.constant(rows) for name, rows in inputs.items()})
+        specs = self._inputs_of(signature)
+        tensors = {name: tf.constant(in_dtype(rows, specs[name])) for name, rows in inputs.items()}
+        outputs = self._loaded.signatures[signature](**tensors)
         return {name: value.numpy() for name, value in outputs.items()}
 
 
