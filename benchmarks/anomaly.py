@@ -1,6 +1,6 @@
 """Anomaly detection: ROC-AUC of `AnomalyDetector` on tables with known anomalies.
 
-    python benchmarks/anomaly.py --data-dir DIR [--splits 5] [--out runs/anomaly]
+    python benchmarks/anomaly.py --data-dir DIR [--splits 5] [--first 0] [--out runs/anomaly]
 
 DIR holds .npz files with X [n, d] and y [n], 1 for an anomaly, as ADBench has them. Each split is random and
 stratified, 60 % to fit, anomalies included and labels unseen, 40 % to score; the detector's seed is the split's.
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/anomaly"))
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number, which is the seed, of the first split")
     parser.add_argument("--only", nargs="*", help="parts of file names")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -40,7 +41,7 @@ def main() -> None:
         with np.load(path) as file:
             x, y = file["X"].astype(np.float64), file["y"].astype(int)
         lines = []
-        for split in range(args.splits):
+        for split in range(args.first, args.first + args.splits):
             found = args.out / f"{path.stem}_{split}.json"  # a run that was cut short goes on here
             if not found.exists():
                 found.write_text(json.dumps(one_split(x, y, split)))

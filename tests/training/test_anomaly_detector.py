@@ -3,6 +3,7 @@
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -189,3 +190,95 @@ class TestDetector:
         assert detector.score(x).dtype == np.float64
         assert detector.calibrate(x, 0.1).threshold == np.sort(detector.score(x))[89]
         assert detector.predict(x).sum() == 9
+
+
+def small_flow(event_shape, seed):
+    return nvp.RealNVP(event_shape, num_layers=2, hidden_units=[16], seed=seed)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """A correlated cloud, twelve of whose 600 rows are a tight cluster outside it."""
+    rng = np.random.default_rng(0)
+    cloud = rng.normal(size=[588, 4]) @ np.array([[1.0, 0.9, 0, 0], [0, 0.2, 0, 0], [0, 0, 5, 1], [0, 0, 0, 0.1]])
+    return np.concatenate([cloud, [2.0, -3.0, 0.0, 1.0] + 0.01 * rng.normal(size=[12, 4])])
+
+
+@pytest.fixture(scope="module")
+def detector(rows):
+    return AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.05, steps=200, verbose=0)
+
+
+class TestFit:
+    def test_anomalies_among_the_rows_get_no_density_of_their_own(self, detector, rows):
+        assert detector.predict(rows[588:]).all()
+        assert detector.predict(rows[:588]).mean() < 0.1
+        assert detector.threshold_.rows == 120
+        assert detector.predict(100.0 * np.eye(4)).all()
+
+    def test_the_seed_decides_all(self, rows):
+        first, again, other = (
+            AnomalyDetector(seed=seed).fit(rows, flow=small_flow, steps=20, verbose=0) for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first.score(rows), again.score(rows))
+        assert first.threshold_ == again.threshold_
+        assert first.threshold != other.threshold
+        assert AnomalyDetector().fit(rows, flow=small_flow, steps=1, verbose=0).threshold_.rows == 120
+
+    def test_units_of_the_columns_do_not_matter(self, rows):
+        scaled = 1e-3 + rows * [1e-6, 1e4, 1.0, 10.0]
+        first, other = (AnomalyDetector(seed=1).fit(x, flow=small_flow, steps=50, verbose=0) for x in (rows, scaled))
+        shift = first.score(rows) - other.score(scaled)  # log of the units
+        np.testing.assert_allclose(shift, shift.mean(), atol=0.02)
+
+    def test_all_rows_to_the_flow(self, rows):
+        detector = AnomalyDetector(seed=0).fit(rows, calibration_split=0.0, flow=small_flow, steps=10, verbose=0)
+        assert detector.threshold_ is None
+        assert detector.calibrate(rows, 0.05).threshold_.rows == 600
+
+    def test_a_second_fit_replaces_the_first(self, rows):
+        detector = AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=10, verbose=0)
+        before = detector.model
+        detector.fit(rows, calibration_split=0.0, flow=small_flow, steps=10, verbose=0)
+        assert detector.model is not before
+        assert detector.threshold_ is None
+
+    def test_one_column_and_constant_ones(self, rng):
+        rows = np.stack([rng.normal(size=200), np.full(200, 3.0)], axis=-1)
+        detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.1, flow=small_flow, steps=20, verbose=0)
+        assert np.isfinite(detector.score(rows)).all()
+        one = AnomalyDetector(seed=0).fit(rows[:, :1], false_positive_rate=0.1, steps=20, verbose=0)
+        assert one.predict([[9.0], [0.0]]).tolist() == [True, False]
+
+    def test_it_is_saved_as_a_model(self, detector, rows, tmp_path):
+        detector.model.save(tmp_path / "detector.keras")
+        again = AnomalyDetector(keras.models.load_model(tmp_path / "detector.keras"))
+        np.testing.assert_allclose(again.score(rows), detector.score(rows), rtol=1e-5)
+
+    def test_silence_and_progress(self, rows, capsys):
+        AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=5, verbose=0)
+        assert capsys.readouterr().out == ""
+        AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=5, verbose=1)
+        assert "nats" in (shown := capsys.readouterr()).out + shown.err
+
+    @pytest.mark.parametrize(
+        ("n", "options", "message"),
+        [
+            (600, {"false_positive_rate": 0.001}, "needs at least 999 held-out rows; there are 120"),
+            (24, {"false_positive_rate": 0.5}, "at least 20 rows to fit; it has 24, of which .* leaves 19"),
+            (600, {"noise": 0.0}, "`noise` must be positive"),
+            (600, {"steps": 0}, "`steps` must be"),
+            (600, {"calibration_split": 1.0}, "`calibration_split`"),
+        ],
+    )
+    def test_what_it_cannot_fit(self, rows, n, options, message):
+        detector = AnomalyDetector(seed=0)
+        with pytest.raises(ValueError, match=message):
+            detector.fit(rows[:n], **options)
+        assert detector.model is None
+
+    def test_rows_that_are_not_finite(self, rows):
+        broken = rows.copy()
+        broken[3, 1] = np.nan
+        with pytest.raises(ValueError, match="finite"):
+            AnomalyDetector().fit(broken, verbose=0)

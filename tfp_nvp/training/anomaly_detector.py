@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -17,14 +16,12 @@ from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
 from tfp_nvp.flows import NeuralSplineFlow
 from tfp_nvp.training.flow_model import FlowModel
-from tfp_nvp.training.pipeline import smoothed_batches
 from tfp_nvp.training.progress import Progress
+from tfp_nvp.training.smoothed import fit_smoothed
 from tfp_nvp.training.table import MIN_ROWS, as_table, refuse_unresolved
 from tfp_nvp.transformers import RationalQuadratic
 
 tfd = tfp.distributions
-
-_BATCH, _INITIAL_ROWS, _WARMUP = 512, 20_000, 100
 
 #: Of the confidence intervals.
 CONFIDENCE = 0.95
@@ -90,26 +87,28 @@ class AnomalyDetector:
         calibration_split: float = 0.2,
         noise: float | None = None,
         flow: Callable[..., Flow] | None = None,
-        num_flows: int = 3,
         steps: int = 1000,
         verbose: int | str = "auto",
     ) -> AnomalyDetector:
-        """Fits flows to most rows of a table, and sets the threshold by the others.
+        """Fits a flow to most rows of a table, and sets the threshold by the others.
 
-        Rows are standardized and rotated to their principal axes, and in training, wide Gaussian noise is added
-        to them anew for every batch: a flow learns the data smoothed by a kernel of that width. So neither ties in
-        the data nor the few anomalies among the rows, alone or in clusters, get a high density. The density is the
-        mean of several such flows, which differ where there are few rows.
+        Rows are standardized and rotated to their principal axes, and the flow learns their density smoothed by a wide
+        Gaussian kernel:
+
+            p(z) = 1/n Σᵢ N(z; zᵢ, noise² I)
+
+        So neither ties in the data nor the few anomalies among the rows, alone or in clusters, get a high density. The
+        smoothed density is known wherever one asks, and the flow's log-density is drawn to it, in nats, by a Huber loss
+        around the rows; what is fitted costs the same for any number of rows.
 
         Args:
           x: [n, d], n at least 20, without labels.
           false_positive_rate: as for `calibrate`.
           calibration_split: share of the rows that only the threshold sees; 0 for all rows to the flow and
             `calibrate` with others.
-          noise: deviation of the noise in deviations of a column; by default min(2, √d / 2).
+          noise: width of the kernel in deviations of a column; by default min(2, √d / 2).
           flow: a recipe, called as `flow(event_shape=[d], seed=seed)`; by default a neural spline flow of 4 couplings.
-          num_flows: how many flows; their cost adds up, in fitting and in scoring.
-          steps: of training each, with batches of 512; rounded up to a multiple of ten.
+          steps: of training, with batches of 512; rounded up to a multiple of ten.
           verbose: 1 or "auto" for a progress bar, 0 for silence.
 
         Returns:
@@ -122,7 +121,7 @@ class AnomalyDetector:
         x = as_table("x", x)
         d = x.shape[1]
         noise = min(2.0, math.sqrt(d) / 2.0) if noise is None else checks.positive("noise", noise)
-        steps, num_flows = checks.integer("steps", steps, 1), checks.integer("num_flows", num_flows, 1)
+        steps = checks.integer("steps", steps, 1)
         seed = int(np.random.default_rng().integers(2**31)) if self.seed is None else self.seed
         order = np.random.default_rng(seed).permutation(len(x))
         held_out = math.ceil(checks.fraction("calibration_split", calibration_split) * len(x))
@@ -134,19 +133,14 @@ class AnomalyDetector:
         if held_out:
             order_statistic(held_out, false_positive_rate)  # before the work, not after it
         rows, make = x[order[held_out:]], _default_flow if flow is None else flow
-        axes, parts = None, []
-        for i in range(num_flows):
-            inner = make(event_shape=[d], seed=seed + i)
-            if axes is None:
-                refuse_unresolved("x", x, inner.dtype)
-                axes = PrincipalAxes([d], dtype=inner.dtype)
-                axes.initialize(tf.constant(rows))
-            z = axes.inverse(tf.constant(rows, inner.dtype))
-            _fit_smoothed(inner, z, noise, steps, seed + i, [Progress()] if verbose in (1, "auto", True) else [])
-            bijector = Chain([axes, as_bijector(inner.bijector)])
-            parts.append(Flow(inner.distribution, bijector, name=f"detector_{i}"))
-        alike = tfd.Categorical(logits=tf.zeros([num_flows], parts[0].dtype))
-        self.model = FlowModel(parts[0] if num_flows == 1 else tfd.Mixture(alike, parts, name="detector"))
+        inner = make(event_shape=[d], seed=seed)
+        refuse_unresolved("x", x, inner.dtype)
+        axes = PrincipalAxes([d], dtype=inner.dtype)
+        axes.initialize(tf.constant(rows))
+        z = axes.inverse(tf.constant(rows, inner.dtype))
+        fit_smoothed(inner, z, noise, steps, seed, [Progress()] if verbose in (1, "auto", True) else [])
+        bijector = Chain([axes, as_bijector(inner.bijector)])
+        self.model = FlowModel(Flow(inner.distribution, bijector, name="detector"))
         self.threshold_ = None
         return self.calibrate(x[order[:held_out]], false_positive_rate) if held_out else self
 
@@ -273,29 +267,3 @@ def _default_flow(event_shape: list[int], seed: int) -> Flow:
         transformer=RationalQuadratic(num_bins=8),
         seed=seed,
     )
-
-
-def _fit_smoothed(flow: Flow, z: tf.Tensor, noise: float, steps: int, seed: int, callbacks: list) -> None:
-    """Fits a flow to rows z [n, d] with Gaussian noise of this deviation."""
-    if not as_bijector(flow.bijector).is_initialized:
-        flow.initialize(next(iter(smoothed_batches(z, noise, min(2 * len(z), _INITIAL_ROWS), seed + 2**20)))[0])
-    epochs = min(10, steps)
-    per_epoch = math.ceil(steps / epochs)
-    at_once = max(k for k in range(1, 11) if per_epoch % k == 0)  # Keras rounds an epoch up to a multiple of it
-    training = FlowModel(flow)
-    training.compile(_optimizer(epochs * per_epoch), jit_compile=True, steps_per_execution=at_once)
-    training.fit(
-        smoothed_batches(z, noise, _BATCH, seed),
-        epochs=epochs,
-        steps_per_epoch=per_epoch,
-        callbacks=callbacks,
-        verbose=0,
-    )
-
-
-def _optimizer(steps: int) -> keras.optimizers.Optimizer:
-    warmup = min(_WARMUP, steps // 2)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), alpha=0.01, warmup_target=2e-3, warmup_steps=warmup
-    )
-    return keras.optimizers.Adam(rate, global_clipnorm=5.0, use_ema=True, ema_momentum=0.99)

@@ -46,32 +46,3 @@ def with_noise(x: tf.Tensor, step: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
         return x
     noise = tf.random.stateless_uniform(tf.shape(x), seed, -0.5, 0.5, x.dtype)
     return x + noise * tf.constant(step, x.dtype)
-
-
-def smoothed_batches(x: tf.Tensor, noise: float, batch_size: int, seed: int) -> tf.data.Dataset:
-    """An endless stream of batches of rows of x [n, d], drawn with replacement, plus Gaussian noise.
-
-    Each row comes twice, x + e and x − e, which halves the variance that the noise gives the gradient of what is
-    linear in it.
-
-    Args:
-      x: [n, d].
-      noise: deviation of e.
-      batch_size: rows of a batch, made even.
-      seed: of rows and noise.
-
-    Returns:
-      A dataset of `(x,)`.
-    """
-    half, (n, d) = (batch_size + 1) // 2, x.shape
-
-    def batch(number: tf.Tensor) -> tuple[tf.Tensor]:
-        key = tf.stack([tf.constant(seed, tf.int64), number])
-        rows = tf.gather(x, tf.random.stateless_uniform([half], key, 0, n, tf.int64))
-        other = key + tf.constant([1 << 32, 0], tf.int64)
-        e = noise * tf.random.stateless_normal([half, d], other, dtype=x.dtype)
-        return (tf.concat([rows + e, rows - e], axis=0),)
-
-    return (
-        tf.data.Dataset.range(np.iinfo(np.int64).max).map(batch, num_parallel_calls=2, deterministic=True).prefetch(8)
-    )

@@ -51,8 +51,12 @@ class Transformer(abc.ABC):
             return value, raw
         missing = value.shape.rank + 1 - raw.shape.rank
         raw = tf.reshape(raw, tf.concat([[p], [1] * missing, tf.shape(raw)[1:]], axis=0))
+        known = tf.broadcast_static_shape(value.shape, raw.shape[1:])
         shape = tf.broadcast_dynamic_shape(tf.shape(value), tf.shape(raw)[1:])
-        return tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))
+        value, raw = tf.broadcast_to(value, shape), tf.broadcast_to(raw, tf.concat([[p], shape], axis=0))
+        value.set_shape(known)
+        raw.set_shape([p, *known])
+        return value, raw
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which an equal transformer is made."""
