@@ -4,7 +4,7 @@ A detector of unusual tissue samples, of the 569 of Wolberg, Street & Mangasaria
 is fitted to benign ones, and asked about others. Where `tensorflow_model_server` is installed it is started and asked
 over gRPC; elsewhere `nvp.serving.load` answers in its place, by the same methods.
 
-    python examples/10_serving.py        about two minutes on two cores; everything is in runs/serving
+    python examples/10_serving.py        a minute or two on two cores; everything is in runs/serving
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def model_server(models: Path, out: Path) -> Iterator[str | None]:
         ports = {"grpc_port": grpc.getsockname()[1], "rest_port": rest.getsockname()[1]}
     deployment = nvp.serving.write_deployment(models, out, **ports)  # as `tfp-nvp serve` does
     if shutil.which(deployment.command[0]) is None:
+        print("tensorflow_model_server is not installed: asking the folder itself")
         yield None
         return
     process = subprocess.Popen(deployment.command)
@@ -66,8 +67,9 @@ def main(
         nvp.AnomalyDetector(seed=0).fit(train, false_positive_rate=0.05, steps=count, verbose=0)
         for count in (max(1, steps // 4), steps)
     ]
-    found = detectors[1].threshold_
-    print(f"threshold {found.value:.2f} nats; 95 % interval {found.interval[0]:.2f} to {found.interval[1]:.2f}")
+    threshold = detectors[1].threshold_
+    low, high = threshold.rate_interval
+    print(f"threshold {threshold.value:.2f} nats, set on {threshold.rows} rows: {low:.1%} to {high:.1%} false alarms")
 
     # 2. Export: a folder that a server watches.
     models = Path(out) / "models"
@@ -76,21 +78,18 @@ def main(
 
     # 3. Serve and ask.
     with serve(models, Path(out) / "config") as address:
-        client = connect(address, models)
-        versions = [version_of(client)]
-        score, _ = client.score(held_out)
-        print(f"version {versions[0]} gives {score[:3].round(2).tolist()} …")
+        with connect(address, first) as client:
+            versions = [version_of(client)]
+            score, _ = client.score(held_out)
+            print(f"version {versions[0]} scores {', '.join(f'{each:.2f}' for each in score[:3])} …")
 
         # 4. Swap: the next version goes beside the first, and is served when it is whole and warm.
         second = nvp.export(detectors[1], models / NAME, warmup=train, card={"data": "benign samples"})
-        if address is None:
-            client = nvp.serving.load(models / NAME)
-        else:
-            client.wait_until_available(version=int(second.name))
-        versions.append(version_of(client))
-        score, flagged = client.score(held_out)
-        malignant = client.score(x[~benign])[1]
-        print(f"version {versions[1]} gives {score[:3].round(2).tolist()} …")
+        with connect(address, second) as client:
+            versions.append(version_of(client))
+            score, flagged = client.score(held_out)
+            malignant = client.score(x[~benign])[1]
+            print(f"version {versions[1]} scores {', '.join(f'{each:.2f}' for each in score[:3])} …")
     found = {
         "false_positives": float(flagged.mean()),
         "true_positives": float(malignant.mean()),
@@ -99,17 +98,19 @@ def main(
         "difference": float(np.abs(score - detectors[1].score(held_out)).max()),
     }
     print(f"flagged: {found['false_positives']:.1%} of benign samples, {found['true_positives']:.1%} of malignant ones")
+    print(f"models, and the configuration of a server: {out}")
     return found
 
 
-def connect(address: str | None, models: Path) -> nvp.serving.Client | nvp.serving.ServedFlow:
-    """A client of the server, or what stands in for it."""
+@contextmanager
+def connect(address: str | None, version: Path) -> Iterator[nvp.serving.Client | nvp.serving.ServedFlow]:
+    """A client of the server, once it has this version, or what stands in for it."""
     if address is None:
-        print("tensorflow_model_server is not installed: asking the folder itself")
-        return nvp.serving.load(models / NAME)
-    client = nvp.serving.Client(address, NAME)
-    client.wait_until_available()
-    return client
+        yield nvp.serving.load(version)
+        return
+    with nvp.serving.Client(address, NAME) as client:
+        client.wait_until_available(version=int(version.name))
+        yield client
 
 
 def version_of(client: nvp.serving.Client | nvp.serving.ServedFlow) -> int:

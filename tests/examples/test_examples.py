@@ -122,11 +122,24 @@ def test_mnist(tmp_path):
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [f"epoch_{i:04d}.png" for i in (1, 2, 3)]
 
 
-def test_serving(tmp_path):
+def test_serving(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_serving.apis")
+    states = []
+
+    class Client(nvp.serving.Client):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            states.append("open")
+
+        def close(self):
+            super().close()
+            states.append("closed")
+
+    monkeypatch.setattr(nvp.serving, "Client", Client)
     found = main_of("10_serving")(steps=60, out=str(tmp_path), serve=wire_server)
     assert (found["first_version"], found["second_version"]) == (1, 2)
     assert found["difference"] < 1e-3
     assert found["false_positives"] < 0.3
     assert found["true_positives"] > 0.3
     assert (tmp_path / "config" / "compose.yaml").exists()
+    assert states == ["open", "closed"] * 2
