@@ -15,6 +15,7 @@ from tfp_nvp.serving.cases import cases, inputs_for, run
 from tfp_nvp.serving.graph_rules import check_graph
 from tfp_nvp.serving.inputs import served
 from tfp_nvp.serving.model_card import checked_about, write_card
+from tfp_nvp.serving.precompute import precompute
 from tfp_nvp.serving.signatures import ServingModule, Signature, own_signatures, trace, weights_of
 from tfp_nvp.serving.signatures import signatures as flow_signatures
 from tfp_nvp.serving.verify import verify as verify_folder
@@ -111,6 +112,7 @@ def export(
     made = {name: made[name] for name in functions}
     for name, function in functions.items():
         check_graph(name, function)
+    functions, precomputed = precompute(functions, but=stored.values())
     rounding = None
     if weights_dtype is not None:
         exact, made = made, {name: each._replace(call=functions[name]) for name, each in made.items()}
@@ -118,7 +120,7 @@ def export(
         rounding = _rounding(weights_dtype, "log_prob" if parts.detector is None else "score", exact, made, inputs)
     tried = cases(parts, made, warmup, warmup_condition)
     with temporary_sibling(target) as folder:
-        _save(ServingModule(parts, functions, stored), functions, folder)
+        _save(ServingModule(parts, functions, precomputed), functions, folder)
         first_rows = {name: {key: rows[:1] for key, rows in case.inputs.items()} for name, case in tried.items()}
         write_warmup(folder, target.name, first_rows)
         write_card(folder, target.name, parts, made, weights, rounding, card)

@@ -168,11 +168,10 @@ def trace(made: dict[str, Signature]) -> dict[str, Any]:
 class ServingModule(tf.Module):
     """The root of a SavedModel: the variables and tables that the functions read, and nothing else."""
 
-    def __init__(self, model: Served, functions: dict[str, Any], stored: dict[int, tf.Variable]):
+    def __init__(self, model: Served, functions: dict[str, Any], precomputed: list[tf.Variable]):
         super().__init__()
-        read = [variable for function in functions.values() for variable in function.graph.variables]
-        owned = [stored.get(id(variable), variable) for variable in weights_of(model)]
-        self.weights = list({id(variable): variable for variable in (*owned, *read)}.values())
+        read = (variable for function in functions.values() for variable in function.graph.variables)
+        self.weights = list({id(variable): variable for variable in (*read, *precomputed)}.values())
         self.tables = list(_tables(model.encoder))
 
 

@@ -1,0 +1,146 @@
+"""What depends on weights alone is computed when a model is exported, and never again."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_nvp as nvp
+from tests.serving.conftest import encoded, shaken, spline
+from tfp_nvp import bijectors, conditioners, transformers
+from tfp_nvp.serving.cases import inputs_for, run
+from tfp_nvp.serving.inputs import served
+from tfp_nvp.serving.precompute import MOST_IN_GRAPH, _is_only_read, _of_weights, _source, precompute
+from tfp_nvp.serving.signatures import signatures, trace
+
+
+def maf(**arguments):
+    return shaken(nvp.MAF([6], num_layers=2, hidden_units=40, num_blocks=1, order="random", seed=0, **arguments))
+
+
+def in_half_precision():
+    """Its sampling evaluates the whole network within a loop, whose body reads the weights."""
+    network = conditioners.MADE(2 * 3, hidden_units=[8], seed=0, dtype="mixed_bfloat16")
+    layer = bijectors.Autoregressive(transformers.Affine(), network, [3])
+    return shaken(nvp.Flow(nvp.distributions.StandardNormal([3]), layer))
+
+
+def recurrent():
+    encoder = keras.Sequential([keras.Input([4, 2]), keras.layers.GRU(3)])
+    return nvp.FlowModel(shaken(nvp.RealNVP([2], num_layers=2, hidden_units=[8], condition_shape=[3])), encoder=encoder)
+
+
+MODELS = {
+    "maf": maf,
+    "spline": spline,
+    "encoder": encoded,
+    "in_half_precision": in_half_precision,
+    "recurrent": recurrent,
+    "glow": lambda: shaken(nvp.Glow([8, 8, 1], num_levels=2, num_steps=1, hidden_units=4, seed=0)),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def before_and_after(request):
+    model = served(MODELS[request.param]())
+    before = trace(signatures(model))
+    return model, before, *precompute(before)
+
+
+def test_the_results_are_the_same(before_and_after):
+    model, before, after, _ = before_and_after
+    made = signatures(model)
+    inputs = inputs_for(model, made)
+    assert after.keys() == before.keys()
+    for name, signature in made.items():
+        assert after[name].structured_input_signature == before[name].structured_input_signature
+        expected, found = (run(signature._replace(call=each[name]), inputs) for each in (before, after))
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[key], value, 2e-5, 2e-5)
+
+
+def test_nothing_of_weights_alone_is_left(before_and_after):
+    model, before, after, _ = before_and_after
+
+    def computed(functions):
+        graphs = [function.graph for function in functions.values()]
+        within_loops = {id(outer) for graph in graphs for outer, inner in graph.captures if not _is_only_read(inner)}
+        for graph in graphs:
+            handles = [inner.name for outer, inner in graph.captures if id(outer) not in within_loops]
+            for name in _of_weights(graph, handles):
+                if graph.get_operation_by_name(name).type != "ReadVariableOp":
+                    yield name
+
+    if model.distribution.name != "flow":  # whose variables are all read within a loop
+        assert any(computed(before))
+    assert not any(computed(after))
+
+
+def test_values_are_stored_once_and_weights_that_they_replace_are_not_read():
+    flow = maf()
+    before = trace(signatures(served(flow)))
+    after, made = precompute(before)
+    values = [value.numpy() for value in made]
+    assert len({(value.shape, value.tobytes()) for value in values}) == len(values)
+    kernels = {id(layer.kernel.value) for b in flow.bijector.bijectors for layer in _masked_layers(b)}
+    assert kernels
+    for function in after.values():
+        assert not kernels & {id(variable) for variable in function.graph.variables}
+    read = {name: {id(variable) for variable in function.graph.variables} for name, function in after.items()}
+    assert read["log_prob"] == read["encode"]
+    assert read["sample"] == read["sample_tempered"] == read["decode"]
+    for function in after.values():
+        for op in function.graph.get_operations():
+            if op.type == "Const":
+                assert tf.make_ndarray(op.get_attr("value")).size <= MOST_IN_GRAPH
+
+
+def _masked_layers(bijector):
+    return getattr(getattr(bijector, "conditioner", None), "masked_layers", [])
+
+
+class Counting(tf.Module):
+    """Functions of a weight, a variable that one of them changes, and an input."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(tf.ones([2, 2]))
+        self.count = tf.Variable(tf.zeros([]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def count_up(self, x):
+        return {"y": x @ (2.0 * self.weight) + self.count.assign_add(1.0)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def counted(self, x):
+        return {"y": x @ (2.0 * self.weight) + 3.0 * self.count}
+
+
+def test_a_variable_that_changes_stays():
+    module = Counting()
+    functions = {"count_up": module.count_up, "counted": module.counted}
+    after, (doubled,) = precompute({name: each.get_concrete_function() for name, each in functions.items()})
+    np.testing.assert_array_equal(doubled, 2.0 * np.ones([2, 2]))
+    x = tf.ones([1, 2])
+    for count in (1.0, 2.0):
+        np.testing.assert_array_equal(after["count_up"](x=x)["y"], [[4.0 + count] * 2])
+        np.testing.assert_array_equal(after["counted"](x=x)["y"], [[4.0 + 3.0 * count] * 2])
+
+
+def test_variables_that_shall_stay():
+    module = Counting()
+    _, made = precompute({"counted": module.counted.get_concrete_function()}, but=[module.weight])
+    assert not made
+
+
+def test_a_tensor_of_several_wrapped_in_one_is_seen_through():
+    @tf.function(input_signature=[tf.TensorSpec([], name="x")])
+    def function(x):
+        return {"y": tf.identity_n([x, x + 1.0])[1]}
+
+    (output,) = function.get_concrete_function().graph.outputs
+    while output.op.type == "Identity":
+        output = output.op.inputs[0]
+    assert output.op.type == "IdentityN"
+    assert _source(output).op.type == "AddV2"
