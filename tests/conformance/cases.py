@@ -159,6 +159,10 @@ def conv_net(num_outputs: int, dtype: str) -> keras.layers.Layer:
     return conditioners.ConvNet(num_outputs, hidden_units=4, activation="tanh", seed=1, dtype=dtype)
 
 
+def zero_conv(num_outputs: int, dtype: str) -> keras.layers.Layer:
+    return conditioners.ZeroConv(num_outputs, dtype=dtype)
+
+
 def gated_conv_net(num_outputs: int, dtype: str) -> keras.layers.Layer:
     return conditioners.GatedConvNet(num_outputs, hidden_units=3, num_blocks=1, num_features=2, seed=1, dtype=dtype)
 
@@ -314,6 +318,7 @@ BIJECTORS = [
     Case("coupling_alternating", coupling(transformers.Affine, mlp, masks.alternating(4)), (4,)),
     Case("coupling_channel", coupling(transformers.Affine, convolution, masks.channel(3, 2, 2)), (3, 2, 2)),
     Case("coupling_checkerboard", coupling(transformers.Affine, convolution, masks.checkerboard(3, 2, 2)), (3, 2, 2)),
+    Case("coupling_zero_conv", coupling(transformers.Affine, zero_conv, masks.channel(3, 2, 2)), (3, 2, 2)),
     Case("coupling_gated_conv_net", coupling(transformers.Affine, gated_conv_net, masks.channel(3, 2, 2)), (3, 2, 2)),
     # Autoregressive, by transformer, conditioner and condition.
     Case("autoregressive_shift", autoregressive(transformers.Shift), (3,)),

@@ -1,4 +1,4 @@
-"""Glow's convolutional network as conditioner."""
+"""Glow's convolutional networks as conditioners."""
 
 from __future__ import annotations
 
@@ -81,3 +81,41 @@ class ConvNet(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "seed": self.seed,
         }
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class ZeroConv(keras.layers.Layer):
+    """One 3 × 3 convolution from an image to raw numbers for every pixel, all zero at first.
+
+        outputs = (K ∗ [inputs, condition] + c) · exp(3 s)
+
+    Args:
+      num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
+        channels transformed.
+      dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
+
+    Shapes: as those of `ConvNet`.
+
+    >>> float(keras.ops.sum(ZeroConv(4)(keras.ops.ones([3, 5, 5, 2]))))
+    0.0
+
+    References: Kingma & Dhariwal (2018), "Glow", arXiv:1807.03039: the learned prior of its code.
+    """
+
+    def __init__(self, num_outputs: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
+
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer.build((*inputs_shape[:-1], joined_channels(inputs_shape, condition_shape)))
+        self.built = True
+
+    def call(self, inputs: Any, condition: Any = None) -> Any:
+        return with_a_row(self.output_layer, join_channels(inputs, condition))
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"num_outputs": self.num_outputs}

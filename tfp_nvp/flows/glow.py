@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, InvertibleConv1x1, Multiscale, Squeeze
-from tfp_nvp.conditioners import ConvNet
+from tfp_nvp.conditioners import ConvNet, ZeroConv
 from tfp_nvp.flows.image_recipe import ImageRecipe, squeezable
 from tfp_nvp.flows.recipe import base_of, known_seed, policy_of, seeds
 from tfp_nvp.transformers import Affine, Transformer
@@ -20,7 +20,7 @@ tfd = tfp.distributions
 class Glow(ImageRecipe):
     """Levels of: squeeze; steps of ActNorm, 1 × 1 convolution and coupling; half of the channels leave.
 
-    What leaves a level has a Gaussian whose mean and deviation a network computes from what stays
+    What leaves a level has a Gaussian whose mean and deviation one convolution computes from what stays
     (`learned_prior`), or the base itself. The latent is one vector [h · w · c]: `encode`,
     `decode` and `temperature` are those of every flow.
 
@@ -89,10 +89,9 @@ class Glow(ImageRecipe):
         )
         condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
         options = {"condition_shape": condition_shape, "dtype": dtype}
-        network = partial(
-            ConvNet, hidden_units=hidden_units, activation=activation, dtype=policy_of(dtype, network_dtype)
-        )
-        numbers = iter(seeds(seed, num_levels * (2 * num_steps + 1)))
+        policy = policy_of(dtype, network_dtype)
+        network = partial(ConvNet, hidden_units=hidden_units, activation=activation, dtype=policy)
+        numbers = iter(seeds(seed, num_levels * 2 * num_steps))
         levels = []
         for level in range(num_levels):
             height, width, channels = height // 2, width // 2, channels * 4
@@ -114,7 +113,7 @@ class Glow(ImageRecipe):
                 ]
             if level < num_levels - 1:
                 if learned_prior:
-                    prior = network(2 * rest, seed=next(numbers))
+                    prior = ZeroConv(2 * rest, dtype=policy)
                     layers.append(Coupling(Affine(), prior, mask, name=f"prior_{level}", **options))
                 channels //= 2
             levels.append(Chain(layers, name=f"level_{level}"))
