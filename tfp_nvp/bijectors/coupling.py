@@ -112,12 +112,19 @@ class _Split:
         row = mask.reshape(-1, mask.shape[-1])[0]
         self._kept, self._rest = np.flatnonzero(row), np.flatnonzero(~row)
         self._order = np.argsort(np.concatenate([self._kept, self._rest]))
+        self._kept_first = bool((np.diff(np.concatenate([self._kept, self._rest])) == 1).all())
         self._rest_first = bool((np.diff(np.concatenate([self._rest, self._kept])) == 1).all())
         self.event_ndims = mask.ndim
         self.kept_shape = (*mask.shape[:-1], len(self._kept))
         self.rest_shape = (*mask.shape[:-1], len(self._rest))
 
     def split(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if self._rest_first:  # both parts by one operation
+            rest, kept = tf.split(value, [len(self._rest), len(self._kept)], axis=-1)
+            return kept, rest
+        if self._kept_first:
+            kept, rest = tf.split(value, [len(self._kept), len(self._rest)], axis=-1)
+            return kept, rest
         return _take(value, self._kept), _take(value, self._rest)
 
     def merge(self, kept: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:

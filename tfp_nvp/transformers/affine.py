@@ -34,14 +34,23 @@ class Affine(Transformer):
         self.bound = checks.positive("bound", bound)
 
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, log_scale = raw[0], self._log_scale(raw[1])
+        shift, log_scale = self._parts(raw)
         x = z * tf.exp(log_scale) + shift
-        return x, tf.broadcast_to(log_scale, tf.shape(x))
+        return x, _as_large(log_scale, x)
 
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shift, log_scale = raw[0], self._log_scale(raw[1])
+        shift, log_scale = self._parts(raw)
         z = (x - shift) * tf.exp(-log_scale)
-        return z, tf.broadcast_to(-log_scale, tf.shape(z))
+        return z, _as_large(-log_scale, z)
 
-    def _log_scale(self, raw: tf.Tensor) -> tf.Tensor:
-        return self.bound * tf.tanh(raw / self.bound)
+    def _parts(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """t and s."""
+        shift, raw_scale = tf.unstack(raw)
+        return shift, self.bound * tf.tanh(raw_scale / self.bound)
+
+
+def _as_large(log_det: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """`log_det` at the shape of `value`; itself where a network gave one of these dimensions."""
+    if log_det.shape.rank == value.shape.rank and log_det.shape.is_compatible_with(value.shape):
+        return log_det
+    return tf.broadcast_to(log_det, tf.shape(value))
