@@ -53,11 +53,11 @@ def solve(
 
     def body(block: tf.Tensor, log_det: tf.Tensor, *known: tf.Tensor) -> tuple[tf.Tensor, ...]:
         steps = {layer.layer: layer.at(block, units) for layer, units in zip(layers, known, strict=True)}
-        v = tf.slice(value, [block * BLOCK, 0], [BLOCK, n])
+        v = tf.slice(value, [block * BLOCK, 0], [BLOCK, -1])
         x, log_dets = tf.zeros_like(v), tf.zeros_like(v)
         for _ in range(min(BLOCK, d)):  # each time, one more element is final
             outputs = network.evaluate(x, lambda layer, h: steps[layer](h))
-            raw = tf.reshape(outputs, tf.stack([outputs.shape[0] // BLOCK, BLOCK, n]))
+            raw = tf.reshape(outputs, [outputs.shape[0] // BLOCK, BLOCK, -1])
             x, log_dets = transform(v, raw)
         new = [x, *(steps[layer.layer].inputs for layer in layers[1:])]
         known = tuple(_put(units, block * h.shape[0], h) for units, h in zip(known, new, strict=True))
