@@ -23,6 +23,15 @@ def readme(folder):
     return (folder / "assets.extra" / "README.md").read_text()
 
 
+def test_layers_within_layers(tmp_path):
+    glow = nvp.Glow([4, 4, 1], num_levels=2, num_steps=1, hidden_units=4, seed=0)
+    flow = nvp.Flow(glow.distribution, nvp.bijectors.Chain([nvp.bijectors.Logit(1e-6), glow.bijector]))
+    flow.initialize(np.random.default_rng(0).uniform(size=[8, 4, 4, 1]))
+    step = ["ActNorm", "InvertibleConv1x1", "Coupling"]
+    expected = ["Logit", "Squeeze", *step, "Coupling", "Squeeze", *step]
+    assert read_card(nvp.export(flow, tmp_path / "layers"))["model"]["layers"] == expected
+
+
 def test_a_flow_without_a_condition(exported):
     case = exported("spline")
     card = read_card(case.folder)

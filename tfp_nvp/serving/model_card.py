@@ -186,11 +186,19 @@ def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
         "arguments": {
             key: _plain(value) for key, value in inner.parameters.items() if key not in ("name", "parameters")
         },
-        "layers": [type(layer).__name__ for layer in getattr(getattr(inner, "bijector", None), "bijectors", [])],
+        "layers": [type(layer).__name__ for layer in _layers(getattr(inner, "bijector", None))],
         "numbers": int(sum(np.prod(weight.shape, dtype=np.int64) for weight in weights)),
         "trainable_numbers": int(sum(np.prod(v.shape, dtype=np.int64) for v in weights if v.trainable)),
         "encoder": None if model.encoder is None else model.encoder.name,
     }
+
+
+def _layers(bijector: Any) -> list[Any]:
+    """The layers of a bijector, those of chains within chains and of levels too."""
+    parts = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
+    if parts is None:
+        return [] if bijector is None else [bijector]
+    return [layer for part in tf.nest.flatten(parts) for layer in _layers(part)]
 
 
 def _data(model: Served, inputs: Specs) -> dict[str, Any]:
