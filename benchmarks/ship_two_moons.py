@@ -49,7 +49,8 @@ def main() -> None:
 
     rows = ((x_test[:20] - mean) / deviation).astype(np.float32)
     card = {
-        "data": f"make_moons(noise=0.05), 10,000 points, minus {mean.round(4).tolist()}, over {deviation.round(4).tolist()}",
+        "data": "make_moons(noise=0.05), 10,000 points, "
+        f"minus {mean.round(4).tolist()}, over {deviation.round(4).tolist()}",
         "test NLL": f"{figures['test_nll']:.3f} nats on 10,000 new points; the entropy is {figures['entropy']:.3f}",
     }
     version = nvp.export(model, out, warmup=rows, card=card)
