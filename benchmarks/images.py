@@ -36,7 +36,7 @@ tfd = tfp.distributions
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 64
-EMA = 0.999
+EMA = 0.999  # of the weights, in a long run; of a short one, the last twentieth counts
 
 #: Name of an architecture: the flow of an event shape, and its learning rate.
 ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
@@ -44,9 +44,12 @@ ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
     "subscale, 8 groups": (lambda shape: nvp.SubscaleFlow.preset(shape, num_groups=8, hidden_units=48, seed=0), 3e-3),
     "subscale, no quantiles": (
         lambda shape: nvp.Flow(
-            _logistic(shape),
+            tfd.Sample(tfd.Logistic(tf.constant(0.0, tf.float64), 1.0), [math.prod(shape)]),
             nvp.bijectors.Chain(
-                [nvp.bijectors.Logit(1e-6), nvp.SubscaleFlow.preset(shape, num_bins=None, seed=0).bijector]
+                [
+                    nvp.bijectors.Logit(1e-6),
+                    nvp.SubscaleFlow.preset(shape, num_bins=None, seed=0).bijector,
+                ]
             ),
         ),
         3e-3,
@@ -64,10 +67,6 @@ ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
         1e-3,
     ),
 }
-
-
-def _logistic(shape: Any) -> tfd.Distribution:
-    return tfd.Sample(tfd.Logistic(0.0, 1.0), [math.prod(shape)])
 
 
 def main() -> None:
@@ -105,7 +104,9 @@ def fitted(name: str, shape: Any, steps: int) -> nvp.FlowModel:
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, 0.01, warmup_target=rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.Adam(schedule, use_ema=True, ema_momentum=EMA, global_clipnorm=50.0)
+    optimizer = keras.optimizers.Adam(
+        schedule, use_ema=True, ema_momentum=min(EMA, 1.0 - 20.0 / max(steps, 21)), global_clipnorm=50.0
+    )
     model.compile(optimizer, jit_compile=True)
     return model
 
