@@ -165,7 +165,11 @@ def test_serve_writes_and_starts(run, refused, fitted, tmp_path, monkeypatch):
     assert "Kept as you changed them: batching_parameters.txt" in result.out
     assert "(--overwrite)" in refused(*arguments, "--max-batch-size", 64)
     assert batching.read_text() == "mine"
-    assert run(*arguments, "--max-batch-size", 64, "--overwrite").code == 0
+    assert "`overwrite` must name files" in refused(*arguments, "--overwrite-file", "batching")
+    assert run(*arguments, "--max-batch-size", 64, "--overwrite-file", "batching_parameters.txt").code == 0
+    assert "{ value: 64 }" in batching.read_text()
+    batching.write_text("mine")
+    assert run(*arguments, "--overwrite").code == 0
     assert "{ value: 64 }" in batching.read_text()
 
     assert "no such folder" in refused("serve", tmp_path / "nothing")

@@ -18,6 +18,7 @@ FILES = {
     "prometheus.yml",
     "compose.yaml",
     "kubernetes.yaml",
+    "kubernetes-config.yaml",
     "README.md",
     ".generated.json",
 }
@@ -39,9 +40,12 @@ def parsed_config(file):
 
 
 def server_of(out):
-    """The container of kubernetes.yaml, and its ConfigMap."""
-    config, deployment, service = yaml.safe_load_all((out / "kubernetes.yaml").read_text())
+    """The container of kubernetes.yaml, and the ConfigMap beside it."""
+    config = yaml.safe_load((out / "kubernetes-config.yaml").read_text())
+    deployment, service = yaml.safe_load_all((out / "kubernetes.yaml").read_text())
     assert [each["kind"] for each in (config, deployment, service)] == ["ConfigMap", "Deployment", "Service"]
+    (volume,) = (each for each in deployment["spec"]["template"]["spec"]["volumes"] if each["name"] == "config")
+    assert volume["configMap"]["name"] == config["metadata"]["name"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return container, config
 
@@ -272,6 +276,41 @@ class TestWrittenAgain:
         assert text_of(out) == before
         assert write_deployment(folder, out, overwrite=True).kept == []
         assert "# mine" not in "".join(text_of(out).values())
+
+    def test_labels_reach_a_kubernetes_that_was_edited(self, folder, out):
+        edited = (out / "kubernetes.yaml").read_text().replace("replicas: 2", "replicas: 5")
+        (out / "kubernetes.yaml").write_text(edited)
+        set_label(folder, "stable", 1)
+        assert write_deployment(folder, out).kept == ["kubernetes.yaml"]
+        assert (out / "kubernetes.yaml").read_text() == edited
+        assert server_of(out)[1]["data"]["models.config"] == (out / "models.config").read_text()
+        assert 'key: "stable"' in (out / "models.config").read_text()
+
+    @pytest.mark.parametrize(
+        "text", ["num_batch_threads { value: 3 }\n", " a\n\tb # é\n", "a", "a\n\n", "", "\n", "\x07\n", "a: {b}\n---\n"]
+    )
+    def test_what_was_edited_reaches_the_config_map(self, text, folder, out):
+        (out / "batching_parameters.txt").write_text(text)
+        assert write_deployment(folder, out).kept == ["batching_parameters.txt"]
+        assert server_of(out)[1]["data"]["batching_parameters.txt"] == text
+        assert write_deployment(folder, out, overwrite=True).kept == []
+        assert "max_batch_size" in server_of(out)[1]["data"]["batching_parameters.txt"]
+
+    def test_some_files_are_replaced(self, folder, out):
+        for name in ("kubernetes.yaml", "compose.yaml", "kubernetes-config.yaml"):
+            (out / name).write_text("# mine\n")
+        assert write_deployment(folder, out, overwrite=["compose.yaml"]).kept == [
+            "kubernetes.yaml", "kubernetes-config.yaml",
+        ]  # fmt: skip
+        assert (out / "compose.yaml").read_text() != "# mine\n"
+        with pytest.raises(FileExistsError, match=r"^kubernetes\.yaml in .*overwrite-file NAME"):
+            write_deployment(folder, out, image_tag="2", overwrite=["kubernetes-config.yaml"])
+        assert (out / "kubernetes-config.yaml").read_text() == "# mine\n"
+        with pytest.raises(ValueError, match=r"`overwrite` must name files of \[.*\]; got \['kubernetes'\]"):
+            write_deployment(folder, out, overwrite=["kubernetes", "compose.yaml"])
+        for bad in ("compose.yaml", None, 1):
+            with pytest.raises(TypeError, match="`overwrite` must be True, False or a list of names; got"):
+                write_deployment(folder, out, overwrite=bad)
 
     @pytest.mark.parametrize("record", [None, "{", "[]", '{"sha256": 3}', '{"options": {"rest_port": 8501}}', "\xff"])
     def test_files_of_unknown_origin_stay(self, record, folder, out):

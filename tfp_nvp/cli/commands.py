@@ -262,9 +262,20 @@ def _as_before(at_first: Any) -> str:
     help="How long a request waits for others.",
 )
 @click.option("--image-tag", show_default=_as_before("latest"), help="Of the container image tensorflow/serving.")
-@click.option("--overwrite", is_flag=True, help="Replace files that you have changed.")
+@click.option("--overwrite", is_flag=True, help="Replace all files that you have changed.")
+@click.option(
+    "--overwrite-file", "overwritten", multiple=True, metavar="NAME", help="Replace this one. May be given again."
+)
 @click.option("--write-only", is_flag=True, help="Start nothing.")
-def serve(models_folder: Path, out: Path, port: int | None, write_only: bool, **options: Any) -> None:
+def serve(
+    models_folder: Path,
+    out: Path,
+    port: int | None,
+    write_only: bool,
+    overwrite: bool,
+    overwritten: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Serve the exported models in DIR: the folder of one model (DIR/1, …) or of several (DIR/NAME/1, …).
 
     Writes the configuration of TensorFlow Serving, of Docker Compose, Kubernetes and Prometheus to --out, then becomes
@@ -276,6 +287,7 @@ def serve(models_folder: Path, out: Path, port: int | None, write_only: bool, **
     models.start_tensorflow()
     from tfp_nvp import serving
 
+    options["overwrite"] = overwrite or overwritten
     made = serving.write_deployment(models_folder, out, grpc_port=port, **options)
     click.echo(f"Models: {', '.join(made.models)}")
     click.echo(f"Configuration: {out}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,6 +15,9 @@ from tfp_nvp import checks
 from tfp_nvp.serving.generated import recorded_options, write_generated
 from tfp_nvp.serving.version_labels import labels
 from tfp_nvp.serving.versions import versions
+
+#: What a server reads but for the models.
+_READ = ("models.config", "batching_parameters.txt", "monitoring.config")
 
 #: Where the images of TensorFlow Serving find models and configuration.
 _MODELS, _CONFIG = "/models", "/config"
@@ -62,7 +66,7 @@ def write_deployment(
     max_batch_size: int | None = None,
     batch_timeout_micros: int | None = None,
     image_tag: str | None = None,
-    overwrite: bool = False,
+    overwrite: bool | Collection[str] = False,
 ) -> Deployment:
     """Writes what TensorFlow Serving needs to serve the models of a folder.
 
@@ -71,7 +75,8 @@ def write_deployment(
         monitoring.config           metrics for Prometheus, at /monitoring/prometheus/metrics of the REST port
         prometheus.yml              a Prometheus that reads them
         compose.yaml                for CPU (`docker compose up`) and GPU (`docker compose --profile gpu up gpu`)
-        kubernetes.yaml             a ConfigMap of the first three, a Deployment with probes, a Service
+        kubernetes.yaml             a Deployment with probes, and a Service
+        kubernetes-config.yaml      their ConfigMap: the first three as they are there, with what you changed in them
         local/models.config         the first again, with the paths of this machine
         README.md                   how each is used
 
@@ -88,7 +93,7 @@ def write_deployment(
       max_batch_size: rows of a request, and of the requests that are merged into one run, at most; at first 1024.
       batch_timeout_micros: microseconds to wait for more rows; at first 1000.
       image_tag: of the image tensorflow/serving; that with "-gpu" is for GPUs; at first "latest".
-      overwrite: whether to replace files that somebody has changed.
+      overwrite: whether to replace files that somebody has changed, or the names of those to replace.
 
     Raises:
       FileNotFoundError: if there is no model.
@@ -113,7 +118,8 @@ def write_deployment(
         f"--model_config_file={root / 'local' / 'models.config'}",
         *_flags(str(root)),
     ]
-    kept = write_generated(root, _files(models, options, command), options._asdict(), overwrite=overwrite)
+    files = _files(models, options, command)
+    kept = write_generated(root, files, options._asdict(), derived=_config_map, overwrite=overwrite)
     return Deployment(root, models, command, kept)
 
 
@@ -164,7 +170,6 @@ def _files(models: Mapping[str, Path], options: _Options, command: list[str]) ->
             config=_CONFIG,
         ),
         "kubernetes.yaml": _KUBERNETES.format(
-            files=_lines(2, (f"{name}: |\n{_lines(4, text.splitlines())}" for name, text in config.items())),
             arguments=_lines(12, (f"- {_quoted(each)}" for each in arguments)),
             status=_quoted(f"/v1/models/{quote(next(iter(models)))}"),
             tag=options.image_tag,
@@ -178,6 +183,20 @@ def _files(models: Mapping[str, Path], options: _Options, command: list[str]) ->
             rest=options.rest_port,
         ),
     }
+
+
+def _config_map(texts: Mapping[str, str]) -> dict[str, str]:
+    """Kubernetes' ConfigMap of what a server reads."""
+    parts = (f"{name}: {_block(texts[name], 4)}" for name in _READ)
+    return {"kubernetes-config.yaml": _KUBERNETES_CONFIG.format(files=_lines(2, parts))}
+
+
+def _block(text: str, indent: int) -> str:
+    """A string of YAML: in lines of its own, unless these would not give it back."""
+    lines = text.split("\n")
+    if lines[-1] or not lines[:-1] or not lines[-2] or not all(line.replace("\t", "").isprintable() for line in lines):
+        return json.dumps(text)
+    return "|2\n" + _lines(indent, lines[:-1])
 
 
 def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
@@ -278,15 +297,18 @@ services:
             - {{driver: nvidia, count: 1, capabilities: [gpu]}}
 """
 
-_KUBERNETES = """\
-# The models are on a volume of the claim "models", as NAME/VERSION/.
+_KUBERNETES_CONFIG = """\
+# Made of the files beside it: change those, and run `tfp-nvp serve` again.
 apiVersion: v1
 kind: ConfigMap
 metadata:
   name: flows-config
 data:
 {files}
----
+"""
+
+_KUBERNETES = """\
+# The models are on a volume of the claim "models", as NAME/VERSION/. The ConfigMap is in kubernetes-config.yaml.
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -361,7 +383,11 @@ In a container, on CPU or on a GPU (which needs the NVIDIA container toolkit):
 
 In Kubernetes, with the models on a volume of the claim `models`:
 
-    kubectl apply -f kubernetes.yaml
+    kubectl apply -f kubernetes-config.yaml -f kubernetes.yaml
+
+After `tfp-nvp serve` has written new labels, apply both again. Kubernetes brings a changed ConfigMap to the servers
+within a minute or two, and they read models.config once a minute; the other two files they read when they start
+(`kubectl rollout restart deployment/flows`).
 
 Is it there?
 

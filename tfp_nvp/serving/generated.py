@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ def recorded_options(folder: Path) -> dict[str, Any]:
 
 
 def write_generated(
-    folder: Path, files: Mapping[str, str], options: Mapping[str, Any], *, overwrite: bool
+    folder: Path,
+    files: Mapping[str, str],
+    options: Mapping[str, Any],
+    *,
+    derived: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda texts: {},
+    overwrite: bool | Collection[str],
 ) -> list[str]:
     """Writes files, but none over what a person has written.
 
@@ -32,32 +37,54 @@ def write_generated(
       folder: made if it is not there.
       files: texts by path within it.
       options: that they were made with, for `recorded_options`.
-      overwrite: whether to replace changed files too.
+      derived: more files, made of the texts that are there afterwards: those of changed files that stay, too.
+      overwrite: whether to replace changed files too, or the names of those to replace.
 
     Returns:
       The changed files that stayed.
 
     Raises:
       FileExistsError: if a changed file would have to be replaced; nothing is written then.
+      ValueError: if `overwrite` names what is not generated.
     """
-    before, now = _record(folder).get("sha256", {}), {name: _sha256(text) for name, text in files.items()}
-    kept: list[str] = []
-    in_the_way: list[str] = []
-    for name, text in {} if overwrite else files.items():
-        there = _text(folder / name)
-        if there is not None and there != text and _sha256(there) != before.get(name):
-            (kept if now[name] == before.get(name) else in_the_way).append(name)
+    before = _record(folder).get("sha256", {})
+    if isinstance(overwrite, str) or not isinstance(overwrite, (bool, Collection)):
+        raise TypeError(f"`overwrite` must be True, False or a list of names; got {overwrite!r}.")
+    named = set(files if overwrite is True else overwrite or ())
+    kept, in_the_way = _changed(folder, files, before, named)
+    more = derived({**files, **{name: _text(folder / name) or "" for name in kept}})
+    named |= set(more if overwrite is True else ())
+    texts = {**files, **more}
+    if not named <= texts.keys():
+        raise ValueError(f"`overwrite` must name files of {sorted(texts)}; got {sorted(named - texts.keys())}.")
+    more_kept, more_in_the_way = _changed(folder, more, before, named)
+    kept, in_the_way = kept + more_kept, in_the_way + more_in_the_way
     if in_the_way:
         raise FileExistsError(
             f"{', '.join(in_the_way)} in {folder}: changed since generated, and now to be generated otherwise. Keep a "
-            "copy under another name, and replace with overwrite=True (--overwrite)."
+            "copy under another name, and replace all that you have changed with overwrite=True (--overwrite), or some "
+            "files with overwrite=[names] (--overwrite-file NAME)."
         )
-    for name, text in files.items():
+    for name, text in texts.items():
         if name not in kept:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(folder / name, text)
+    now = {name: _sha256(text) for name, text in texts.items()}
     write_whole(folder / RECORD, json.dumps({"options": options, "sha256": now}, indent=1) + "\n")
     return kept
+
+
+def _changed(
+    folder: Path, files: Mapping[str, str], before: Mapping[str, str], but: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Files that a person has changed: those with nothing new to write into them, and those with something."""
+    kept: list[str] = []
+    in_the_way: list[str] = []
+    for name, text in files.items():
+        there = None if name in but else _text(folder / name)
+        if there is not None and there != text and _sha256(there) != before.get(name):
+            (kept if _sha256(text) == before.get(name) else in_the_way).append(name)
+    return kept, in_the_way
 
 
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
