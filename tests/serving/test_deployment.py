@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfp_nvp.serving import models_in, set_label, write_deployment
+from tfp_nvp.serving import models_in, remove_label, set_label, write_deployment
 
 yaml = pytest.importorskip("yaml")
 
@@ -105,9 +105,16 @@ def test_a_label_of_a_version_that_is_gone(tmp_path):
     set_label(folder, "stable", 1)
     (folder / "1" / "saved_model.pb").unlink()
     (folder / "1").rmdir()
-    with pytest.raises(ValueError, match=r"has labels of versions that are gone, \{'stable': 1\}: `set_label`"):
+    with pytest.raises(
+        ValueError, match=r"has labels of versions that are gone, \{'stable': 1\}: .*`serving\.remove_label`"
+    ):
         write_deployment(folder, tmp_path / "serving")
     assert not (tmp_path / "serving").exists()
+    remove_label(folder, "stable")
+    write_deployment(folder, tmp_path / "serving")
+    (config,) = parsed_config(tmp_path / "serving" / "models.config")
+    assert not config.version_labels
+    assert not config.HasField("model_version_policy")  # the newest again
 
 
 def test_ports_flags_and_mounts(tmp_path):

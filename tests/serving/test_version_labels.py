@@ -3,13 +3,14 @@
 import importlib
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.serving import export, labels, set_label
+from tfp_nvp.serving import export, labels, remove_label, set_label
 from tfp_nvp.serving.versions import versions, write_whole
 
 tfd = tfp.distributions
@@ -80,6 +81,29 @@ def test_a_version_that_is_not_published_has_no_labels(taken, model, monkeypatch
     assert labels(model) == {"canary": 3}
 
 
+def test_labels_of_a_generator_are_set(model):
+    export(stock(), model, labels=(name for name in ["stable", "new"]), verify=False)
+    assert labels(model) == {"canary": 3, "stable": 4, "new": 4}
+
+
+def test_a_label_can_be_removed(model):
+    set_label(model, "stable", 1)
+    shutil.rmtree(model / "3")
+    remove_label(model, "canary")  # whose version is gone
+    assert labels(model) == {"stable": 1}
+    with pytest.raises(ValueError, match=r"`label` must be one of .*, \['stable'\]; got 'canary'"):
+        remove_label(str(model), "canary")
+    remove_label(str(model), "stable")
+    assert labels(model) == {}
+    assert sorted(child.name for child in model.iterdir()) == ["1", "labels.json"]
+
+
+def test_no_label_to_remove(tmp_path):
+    with pytest.raises(ValueError, match=r"`label` must be one of .*, \[\]; got 'stable'"):
+        remove_label(tmp_path / "nowhere", "stable")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_labels(tmp_path):
     assert labels(tmp_path) == {}
     assert labels(tmp_path / "nowhere") == {}
@@ -91,12 +115,12 @@ def test_no_labels(tmp_path):
         ("stable", 2, ValueError, r"`version` must be one that .* holds, \[1, 3\]; got 2"),
         ("stable", 0, ValueError, "`version` must be at least 1"),
         ("stable", "1", TypeError, "`version` must be an integer"),
-        ("", 1, ValueError, "`labels` must be names of letters"),
-        ("my label", 1, ValueError, "`labels` must be names of letters"),
-        ("a/b", 1, ValueError, "`labels` must be names of letters"),
-        ("stable\n", 1, ValueError, "`labels` must be names of letters"),
-        ("größe", 1, ValueError, "`labels` must be names of letters"),
-        (3, 1, ValueError, "`labels` must be names of letters"),
+        ("", 1, ValueError, "`label` must be letters, digits, .*; got"),
+        ("my label", 1, ValueError, "`label` must be letters, digits, .*; got"),
+        ("a/b", 1, ValueError, "`label` must be letters, digits, .*; got"),
+        ("stable\n", 1, ValueError, "`label` must be letters, digits, .*; got"),
+        ("größe", 1, ValueError, "`label` must be letters, digits, .*; got"),
+        (3, 1, ValueError, "`label` must be letters, digits, .*; got"),
     ],
 )
 def test_what_is_no_label_or_no_version(label, version, error, message, model):
@@ -105,7 +129,7 @@ def test_what_is_no_label_or_no_version(label, version, error, message, model):
     assert labels(model) == {"canary": 3}
 
 
-@pytest.mark.parametrize("bad", ["canary", ["can ary"], [None], ["ok", ""], ["a", 2]])
+@pytest.mark.parametrize("bad", ["canary", ["can ary"], [None], ["ok", ""], ["a", 2], None, 5, b"ab"])
 def test_an_export_refuses_bad_labels_before_it_writes(bad, tmp_path):
     with pytest.raises(ValueError, match=r"`labels` must be names of letters.*, in a list; got"):
         export(stock(), tmp_path / "m", labels=bad, verify=False)

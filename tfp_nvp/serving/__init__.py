@@ -6,7 +6,7 @@ from tfp_nvp.serving.errors import InvalidRequest, NotFound, ServingError, Timed
 from tfp_nvp.serving.export import export
 from tfp_nvp.serving.model_card import read_card, size_report
 from tfp_nvp.serving.served_flow import ServedFlow, load
-from tfp_nvp.serving.version_labels import labels, set_label
+from tfp_nvp.serving.version_labels import labels, remove_label, set_label
 
 __all__ = [
     "Client",
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "models_in",
     "read_card",
+    "remove_label",
     "set_label",
     "size_report",
     "write_deployment",

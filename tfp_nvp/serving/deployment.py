@@ -210,7 +210,10 @@ def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
         named, there = labels(folder), versions(folder)
         gone = {label: version for label, version in named.items() if version not in there}
         if gone:
-            raise ValueError(f"{folder} has labels of versions that are gone, {gone}: `set_label` sets them anew.")
+            raise ValueError(
+                f"{folder} has labels of versions that are gone, {gone}: `serving.set_label` sets them anew, and "
+                "`serving.remove_label` removes them."
+            )
         lines += ["  config {", f"    name: {_quoted(name)}", f"    base_path: {_quoted(where[name])}"]
         lines += ['    model_platform: "tensorflow"']
         if named:

@@ -98,7 +98,7 @@ def export(
     '1'
     """
     target = check_target(path, version)
-    check_labels(labels)
+    labels = check_labels(labels)
     if labels:
         labels_of(target)  # finds a damaged file before anything is written
     checked_about(card)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from tfp_nvp import checks
 from tfp_nvp.serving.locks import locked
@@ -46,23 +47,55 @@ def set_label(path: str | os.PathLike, label: str, version: int) -> None:
     Raises:
       ValueError: if the label has other characters, or there is no such version.
     """
+    if not _is_label(label):
+        raise ValueError(f"`label` must be letters, digits, '.', '_' and '-'; got {label!r}.")
     set_labels(Path(path), [label], version)
 
 
-def set_labels(folder: Path, given: Collection[str], version: int) -> None:
+def remove_label(path: str | os.PathLike, label: str) -> None:
+    """Forgets a label, also one whose version is gone; a server does once its configuration is written again.
+
+    Args:
+      path: a model's folder.
+      label: one that is there.
+
+    Raises:
+      ValueError: if there is no such label.
+    """
+
+    def without(named: dict[str, int]) -> dict[str, int]:
+        if label not in named:
+            raise ValueError(f"`label` must be one of {path}, {sorted(named)}; got {label!r}.")
+        return {name: version for name, version in named.items() if name != label}
+
+    without(labels(path))  # before a lock is made where there is no folder
+    _change(Path(path), without)
+
+
+def set_labels(folder: Path, given: Iterable[str], version: int) -> None:
     """Makes labels stand for a version, all of them or, where that fails, none; raises as `set_label` does."""
-    check_labels(given)
+    given = check_labels(given)
     if checks.integer("version", version, 1) not in versions(folder):
         raise ValueError(f"`version` must be one that {folder} holds, {versions(folder)}; got {version}.")
+    _change(folder, lambda named: named | dict.fromkeys(given, version))
+
+
+def _change(folder: Path, change: Callable[[dict[str, int]], dict[str, int]]) -> None:
+    """Writes what `change` makes of the labels; as if other processes waited."""
     with locked(folder / f".{_FILE}.lock") as held:
         for left in folder.glob(f".{_FILE}-*") if held else ():  # by processes that were killed
             left.unlink()
-        named = labels(folder) | dict.fromkeys(given, version)
-        write_whole(folder / _FILE, json.dumps(named, indent=1, sort_keys=True) + "\n")
+        write_whole(folder / _FILE, json.dumps(change(labels(folder)), indent=1, sort_keys=True) + "\n")
 
 
-def check_labels(given: Collection[str]) -> None:
-    """Raises `ValueError` for what is no label."""
-    for label in [given] if isinstance(given, str) else given:
-        if isinstance(given, str) or not isinstance(label, str) or not re.fullmatch(r"[A-Za-z0-9._-]+", label):
-            raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {given!r}.")
+def check_labels(given: Iterable[str]) -> list[str]:
+    """The labels as a list, of a generator too; raises `ValueError` for what is no label."""
+    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else None
+    if found is None or not all(map(_is_label, found)):
+        shown = given if found is None else found
+        raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {shown!r}.")
+    return found
+
+
+def _is_label(label: Any) -> bool:
+    return isinstance(label, str) and re.fullmatch(r"[A-Za-z0-9._-]+", label) is not None
