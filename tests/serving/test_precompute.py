@@ -10,7 +10,7 @@ from tests.serving.conftest import encoded, shaken, spline
 from tfp_nvp import bijectors, conditioners, transformers
 from tfp_nvp.serving.cases import inputs_for, run
 from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.precompute import MOST_IN_GRAPH, _is_only_read, _of_weights, _source, precompute
+from tfp_nvp.serving.precompute import MOST_IN_GRAPH, _changing, _of_weights, _source, precompute
 from tfp_nvp.serving.signatures import signatures, trace
 
 
@@ -65,9 +65,9 @@ def test_nothing_of_weights_alone_is_left(before_and_after):
 
     def computed(functions):
         graphs = [function.graph for function in functions.values()]
-        within_loops = {id(outer) for graph in graphs for outer, inner in graph.captures if not _is_only_read(inner)}
+        changing = _changing(graphs)
         for graph in graphs:
-            handles = [inner.name for outer, inner in graph.captures if id(outer) not in within_loops]
+            handles = [inner.name for outer, inner in graph.captures if id(outer) not in changing]
             for name in _of_weights(graph, handles):
                 if graph.get_operation_by_name(name).type != "ReadVariableOp":
                     yield name
@@ -144,3 +144,133 @@ def test_a_tensor_of_several_wrapped_in_one_is_seen_through():
         output = output.op.inputs[0]
     assert output.op.type == "IdentityN"
     assert _source(output).op.type == "AddV2"
+
+
+class Reading(tf.Module):
+    """Functions in which others read a weight, loops too, and one changes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = tf.Variable(tf.ones([2, 2]))
+        self.other = tf.Variable(tf.ones([2, 2]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def plain(self, x):
+        return {"y": x @ (2.0 * self.weight) @ (2.0 * self.other)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def nested(self, x):
+        return {"y": self.plain(x)["y"] + 1.0}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def looped(self, x):
+        for _ in tf.range(2):
+            x = x @ self.weight
+        return {"y": x}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def assigning(self, x):
+        for _ in tf.range(2):
+            self.other.assign_add(tf.ones([2, 2]))
+        return {"y": x}
+
+
+def test_functions_that_only_read_within_others_leave_a_weight_as_fixed_as_it_is():
+    module = Reading()
+    functions = {name: getattr(module, name).get_concrete_function() for name in ("plain", "nested", "looped")}
+    after, made = precompute(functions)
+    assert len(made) == 1  # twice either weight: they are equal
+    x = tf.constant([[1.0, 2.0]])
+    for name, function in functions.items():
+        np.testing.assert_array_equal(after[name](x=x)["y"], function(x=x)["y"])
+    changing = precompute(functions | {"assigning": module.assigning.get_concrete_function()})[0]
+    changing["assigning"](x=x)
+    np.testing.assert_array_equal(changing["plain"](x=x)["y"], functions["plain"](x=x)["y"])
+    assert float(changing["plain"](x=x)["y"][0, 0]) == 3.0 * float(after["plain"](x=x)["y"][0, 0])
+
+
+def checked(weight, x):
+    with tf.control_dependencies([tf.debugging.assert_positive(x), tf.debugging.assert_positive(weight)]):
+        return x @ (2.0 * weight)
+
+
+def test_a_signature_of_ones_own_leaves_the_others_as_they_are():
+    flow = maf()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6], name="x")])
+    def nll(x):
+        return {"nll": -flow.log_prob(x)}
+
+    functions = trace(signatures(served(flow)))
+    alone, beside = precompute(functions)[0], precompute(functions | {"nll": nll.get_concrete_function()})[0]
+    for name, function in alone.items():
+        assert len(beside[name].graph.get_operations()) == len(function.graph.get_operations())
+
+
+UNUSUAL = {
+    "what waits for a check of the input": checked,
+    "rows of a weight in a loop": lambda weight, x: tf.map_fn(lambda row: tf.reduce_sum(x * row), 2.0 * weight)[None],
+    "a weight in a string": lambda weight, x: (
+        x + tf.cast(tf.strings.length(tf.strings.format("{}", 2.0 * weight)), x.dtype)
+    ),
+    "a large table of strings": lambda weight, x: (
+        x @ tf.strings.to_number(tf.strings.as_string(tf.tile(2.0 * weight, [1, 600])))[:, :2]
+    ),
+}
+
+
+@pytest.mark.parametrize("function", UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_numbers_stays(function):
+    weight = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def call(x):
+        return {"y": function(weight, x)}
+
+    after, _ = precompute({"call": call.get_concrete_function()})
+    x = tf.constant([[1.0, 2.0]])
+    np.testing.assert_array_equal(after["call"](x=x)["y"], call(x)["y"])
+    if function is checked:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            after["call"](x=-x)
+
+
+def test_a_check_of_weights_is_made_at_every_request():
+    weight = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+    def call(x):
+        return {"y": checked(weight, x)}
+
+    function = call.get_concrete_function()
+    weight.assign(-weight)
+    after, _ = precompute({"call": function})
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        after["call"](x=tf.ones([1, 2]))
+
+
+def test_what_would_take_much_more_room_is_not_stored():
+    weight = tf.Variable(tf.ones([1000, 2]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1000], name="x")])
+    def call(x):
+        return {"y": x @ tf.matmul(weight, weight, transpose_b=True)}
+
+    function = call.get_concrete_function()
+    after, made = precompute({"call": function})
+    assert not made
+    assert after["call"] is function
+
+
+def test_a_graph_that_can_not_be_divided_is_left_as_it_is(monkeypatch):
+    def fails(*args):
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr("tfp_nvp.serving.precompute._imported", fails)
+    module = Counting()
+    function = module.counted.get_concrete_function()
+    with pytest.warns(UserWarning, match="at every request what depends on weights alone: no such operation"):
+        after, made = precompute({"counted": function})
+    assert after == {"counted": function}
+    assert not made

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -153,6 +154,14 @@ def test_the_cards_errors_are_those_of_the_rows_given(dtype, tmp_path):
 def test_bfloat16_costs_more_than_float16(halves):
     errors = [read_card(halves("spline", dtype)[1])["weights"]["mean_error"] for dtype in HALF]
     assert 4.0 < errors[1] / errors[0] < 16.0  # three bits
+
+
+def test_other_threads_read_what_they_have():
+    weight = tf.Variable([[1.0 / 3.0]])
+    half = tf.Variable(tf.cast(weight, tf.bfloat16))
+    with read_as({id(weight): half}), ThreadPoolExecutor(1) as other:
+        assert tf.convert_to_tensor(weight).numpy().item() == tf.cast(half, tf.float32).numpy().item()
+        assert other.submit(lambda: tf.convert_to_tensor(weight).numpy().item()).result() == np.float32(1.0 / 3.0)
 
 
 def test_a_weight_that_float16_can_not_hold(tmp_path):

@@ -26,6 +26,14 @@ def test_the_smoothed_density_is_a_mixture_of_normals(dtype, tolerance, noise, r
     np.testing.assert_allclose(found, mixture.log_prob(x), rtol=tolerance)
 
 
+def test_rows_far_out_and_a_narrow_kernel(rng):
+    rows = rng.normal(size=[50, 6]).astype("float32")
+    rows[7] = 60.0
+    x = rows[5:9] + np.float32(0.01) * rng.normal(size=[4, 6]).astype("float32")
+    exact = kernel_log_prob(tf.constant(x, tf.float64), tf.constant(rows, tf.float64), 0.01)
+    np.testing.assert_allclose(kernel_log_prob(tf.constant(x), tf.constant(rows), 0.01), exact, atol=1e-3)
+
+
 class TestBatches:
     def test_every_part_has_its_place(self):
         parts = [tf.fill([5, 2], -100.0), tf.fill([9, 2], 100.0)]

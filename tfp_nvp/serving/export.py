@@ -108,14 +108,14 @@ def export(
     made = flow_signatures(parts)
     made |= own_signatures(signatures, made)
     with read_as(stored):
-        functions = trace(made)
-    made = {name: made[name] for name in functions}
-    for name, function in functions.items():
+        traced = trace(made)
+    made = {name: made[name] for name in traced}
+    for name, function in traced.items():
         check_graph(name, function)
-    functions, precomputed = precompute(functions, but=stored.values())
+    functions, precomputed = precompute(traced, but=stored.values())
     rounding = None
     if weights_dtype is not None:
-        exact, made = made, {name: each._replace(call=functions[name]) for name, each in made.items()}
+        exact, made = made, {name: each._replace(call=traced[name]) for name, each in made.items()}
         inputs = inputs_for(parts, exact, warmup, warmup_condition, most=_ROUNDING_ROWS)
         rounding = _rounding(weights_dtype, "log_prob" if parts.detector is None else "score", exact, made, inputs)
     tried = cases(parts, made, warmup, warmup_condition)

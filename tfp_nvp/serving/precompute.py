@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 MOST_IN_GRAPH = 1024  # numbers of a vector that becomes a constant: one operation, where a variable takes three
+MOST_GROWTH = 4  # times the weights' bytes that may be stored in their place
 
 
 def precompute(
@@ -19,7 +21,8 @@ def precompute(
 
     The mask on a kernel, the inverse of a matrix, the exponential of a scale: none of them changes while a model
     is served. What the rest of a graph reads of them is stored instead: vectors as constants of the graph, all else
-    as variables, each once for all functions. Variables that are not only read stay what they are.
+    as variables, each once for all functions. Variables that are not only read stay what they are. All stays as it
+    is if the values take several times the room of the weights, or, with a warning, if a graph can't be divided.
 
     Args:
       functions: concrete functions of named tensors.
@@ -29,15 +32,56 @@ def precompute(
       The functions, and the variables that were made for them.
     """
     graphs = [function.graph for function in functions.values()]
-    changing = {id(outer) for graph in graphs for outer, inner in graph.captures if not _is_only_read(inner)}
-    fixed = changing | {id(variable.handle) for variable in but}
+    fixed = _changing(graphs) | {id(variable.handle) for variable in but}
     stored: dict[Any, tf.Variable] = {}
-    made = {name: _Precomputed(each.graph, fixed, stored).function(each) for name, each in functions.items()}
+    try:
+        made = {name: _Precomputed(each.graph, fixed, stored).function(each) for name, each in functions.items()}
+    except Exception as error:  # of operations unlike those here: a graph that does more work is right too
+        warnings.warn(
+            f"The exported graphs compute at every request what depends on weights alone: {error}", stacklevel=3
+        )
+        return dict(functions), []
+    weights = {id(variable): variable for graph in graphs for variable in graph.variables}
+    if _bytes(stored.values()) > MOST_GROWTH * _bytes(weights.values()):
+        return dict(functions), []
     return made, list(stored.values())
 
 
-def _is_only_read(handle: tf.Tensor) -> bool:
-    return all(op.type == "ReadVariableOp" for op in handle.consumers())
+def _bytes(variables: Iterable[tf.Variable]) -> int:
+    return sum(variable.shape.num_elements() * variable.dtype.size for variable in variables)
+
+
+def _changing(graphs: Iterable[Any]) -> set[int]:
+    """The ids of the handles of variables that are not only read in all of the graphs."""
+    found = set()
+    for graph in graphs:
+        library = {each.signature.name: each for each in graph.as_graph_def().library.function}
+        for outer, inner in graph.captures:
+            uses = (
+                (op.node_def, place)
+                for op in inner.consumers()
+                for place, given in enumerate(op.inputs)
+                if given.name == inner.name
+            )
+            if not all(_only_reads(node, place, library) for node, place in uses):
+                found.add(id(outer))
+    return found
+
+
+def _only_reads(node: Any, place: int, library: Mapping[str, Any]) -> bool:
+    """Whether an operation only reads the variable whose handle is its input at `place`."""
+    if node.op == "ReadVariableOp":
+        return True
+    called = [each for value in node.attr.values() for each in (value.func, *value.list.func) if each.name]
+    if not called:
+        return False
+    place -= node.op in ("If", "StatelessIf", "Case", "StatelessCase")  # which of them is the first input
+    for function in (library[each.name] for each in called):
+        name = function.signature.input_arg[place].name
+        uses = ((each, i) for each in function.node_def for i, given in enumerate(each.input) if given == name)
+        if not all(_only_reads(each, i, library) for each, i in uses):
+            return False
+    return True
 
 
 class _Precomputed:
@@ -73,9 +117,10 @@ class _Precomputed:
 
     def _values(self) -> list[tuple[tf.Tensor, np.ndarray]]:
         """What the rest reads, and its values."""
-        operations = _needed((tensor.op for tensor in self._edge), {tensor.op.name for tensor in self._graph.inputs})
+        operations = _needed((tensor.op for tensor in self._edge), (), control=False)
         function = tf.function(lambda: _imported(self._graph, operations, {}, self._edge), autograph=False)
-        return [(tensor, value.numpy()) for tensor, value in zip(self._edge, function(), strict=True)]
+        with tf.device("CPU"):  # a GPU may round products to fewer bits
+            return [(tensor, value.numpy()) for tensor, value in zip(self._edge, function(), strict=True)]
 
     def _constant(self, tensor: tf.Tensor, value: np.ndarray) -> tf.Tensor:
         """`value`, of `tensor`, from where it is stored."""
@@ -91,15 +136,27 @@ class _Precomputed:
 
 
 def _of_weights(graph: Any, weights: Collection[str]) -> set[str]:
-    """The names of the operations on weights, and on constants, alone; not those on constants only."""
+    """The names of the operations on weights, and on constants, alone; not those on constants only.
+
+    What such a one waits for does not change its value: checks of weights are made by the rest of the graph.
+    """
     known: dict[str, bool] = {}
     for op in graph.get_operations():
         inputs = [_source(tensor).op.name for tensor in op.inputs]
         if op.type == "ReadVariableOp" and op.inputs[0].name in weights:
             known[op.name] = True
-        elif op.type == "Const" or (inputs and not op.op_def.is_stateful and all(name in known for name in inputs)):
+        elif op.type == "Const" or (inputs and _is_pure(op) and all(name in known for name in inputs)):
             known[op.name] = any(known[name] for name in inputs)
     return {name for name, of_weights in known.items() if of_weights}
+
+
+def _is_pure(op: tf.Operation) -> bool:
+    """Whether the results are numbers, and of the inputs alone."""
+    numbers = (
+        dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex
+        for dtype in (tensor.dtype for tensor in op.outputs)
+    )
+    return not op.op_def.is_stateful and all(numbers)
 
 
 def _source(tensor: tf.Tensor) -> tf.Tensor:
@@ -109,14 +166,17 @@ def _source(tensor: tf.Tensor) -> tf.Tensor:
     return tensor
 
 
-def _needed(ends: Iterable[tf.Operation], but: Collection[str]) -> list[tf.Operation]:
-    """The operations that `ends` come from, themselves included, as far as those named in `but`."""
+def _needed(ends: Iterable[tf.Operation], but: Collection[str], control: bool = True) -> list[tf.Operation]:
+    """The operations that `ends` come from, themselves included, as far as those named in `but`.
+
+    `control` says whether they wait for others too.
+    """
     waiting, found = list(ends), {}
     while waiting:
         op = waiting.pop()
         if op.name not in found and op.name not in but:
             found[op.name] = op
-            waiting += [*(_source(tensor).op for tensor in op.inputs), *op.control_inputs]
+            waiting += [*(_source(tensor).op for tensor in op.inputs), *(op.control_inputs if control else ())]
     return list(found.values())
 
 

@@ -40,16 +40,16 @@ def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]
 
 @contextlib.contextmanager
 def read_as(stored: dict[int, tf.Variable]) -> Iterator[None]:
-    """While open, graphs that are traced read a weight from its stored variable, if it has one, and cast it back."""
+    """While open, what this thread traces reads a weight from its stored variable, if it has one, and casts it back."""
     if not stored:
         yield
         return
     kind = _class_that_reads()
     with _ONE_AT_A_TIME:
-        read = kind._read_variable_op
+        read, owner = kind._read_variable_op, threading.get_ident()
 
         def read_stored(self: tf.Variable, *args: object, **kwargs: object) -> tf.Tensor:
-            half = stored.get(id(self))
+            half = stored.get(id(self)) if threading.get_ident() == owner else None
             return read(self, *args, **kwargs) if half is None else tf.cast(read(half), self.dtype)
 
         kind._read_variable_op = read_stored

@@ -19,10 +19,11 @@ _BATCH, _INITIAL_ROWS, _KERNEL_ROWS, _WARMUP = 512, 20_000, 8192, 100
 def kernel_log_prob(x: tf.Tensor, rows: tf.Tensor, noise: float) -> tf.Tensor:
     """log 1/n Σᵢ N(x; rowᵢ, noise² I) of x [m, d] and rows [n, d], [m]."""
     n, d = rows.shape
-    # |x − row|² = |x|² − 2 x·row + |row|²: one matrix product
-    squares = tf.reduce_sum(x**2, -1)[:, tf.newaxis] + tf.reduce_sum(rows**2, -1)
-    distances = squares - 2.0 * tf.matmul(x, rows, transpose_b=True)
-    exponents = distances / (-2.0 * noise**2)
+    # |x − row|² = |x|² − 2 x·row + |row|²: one matrix product, whose sum loses the digits of what is far out.
+    precise, others = tf.cast(x, tf.float64), tf.cast(rows, tf.float64)
+    squares = tf.reduce_sum(precise**2, -1)[:, tf.newaxis] + tf.reduce_sum(others**2, -1)
+    distances = squares - 2.0 * tf.matmul(precise, others, transpose_b=True)
+    exponents = tf.cast(distances / (-2.0 * noise**2), x.dtype)
     return tf.reduce_logsumexp(exponents, -1) - math.log(n) - d * math.log(math.sqrt(2.0 * math.pi) * noise)
 
 
