@@ -6,11 +6,22 @@ import grpc
 import numpy as np
 import pytest
 
+from tests.serving.conftest import affine
 from tests.serving.wire.conftest import BATCHED, assert_close, in_python, inputs_of
+from tests.serving.wire.processes import config_of, stop
+from tfp_nvp import serving
+from tfp_nvp.serving import export
 
 clients = pytest.importorskip("tests.serving.wire.clients")
 
 POOL, THREADS, REQUESTS = 60, 8, 12
+
+NARROW = """
+max_batch_size { value: 4 }
+batch_timeout_micros { value: 500000 }
+max_enqueued_batches { value: 1 }
+num_batch_threads { value: 2 }
+"""
 
 
 @pytest.fixture
@@ -95,3 +106,51 @@ def test_a_request_above_the_largest_batch_is_refused(models, client):
         client.predict("conditional", "encode", inputs)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert len(client.predict("conditional", "encode", take(inputs, slice(64))).outputs["z"]) == 64
+
+
+@pytest.fixture(scope="module")
+def narrow_server(launch, tmp_path_factory):
+    """One that lets a single batch wait, of at most four rows, half a second for more."""
+    folder = tmp_path_factory.mktemp("models") / "narrow"
+    export(affine(), folder, verify=False)
+    running = launch(config_of({"narrow": folder}), NARROW)
+    yield running, serving.load(folder)
+    stop(running)
+
+
+def test_a_full_queue_answers_unavailable(narrow_server, rng):
+    running, alone = narrow_server
+    x = rng.normal(size=[8, 3, 3]).astype(np.float32)
+    client = clients.GrpcClient(running.port)
+
+    def ask(part):
+        try:
+            return client.predict("narrow", "log_prob", {"x": part}).outputs["log_prob"]
+        except grpc.RpcError as error:
+            return error
+
+    with ThreadPoolExecutor(len(x)) as pool:
+        answers = list(pool.map(ask, x))
+    client.channel.close()
+    refused = [answer for answer in answers if isinstance(answer, grpc.RpcError)]
+    assert 0 < len(refused) < len(x)
+    for error in refused:
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+        assert "submitted is full" in error.details()
+    for part, answer in zip(x, answers, strict=True):
+        if not isinstance(answer, grpc.RpcError):
+            np.testing.assert_allclose(answer, alone.log_prob(part), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_our_client_asks_a_full_queue_again(protocol, narrow_server, rng):
+    running, alone = narrow_server
+    x = rng.normal(size=[9, 3]).astype(np.float32)
+    address = f"{protocol}://localhost:{running.port if protocol == 'grpc' else running.rest_port}"
+    with (
+        serving.Client(address, "narrow", chunk_rows=3, retries=0) as impatient,
+        pytest.raises(serving.Unavailable, match="submitted is full"),
+    ):
+        impatient.log_prob(x)
+    with serving.Client(address, "narrow", chunk_rows=3, retries=10) as patient:
+        np.testing.assert_allclose(patient.log_prob(x), alone.log_prob(x), rtol=2e-4, atol=2e-4)

@@ -97,6 +97,43 @@ def test_large_requests_are_refused_or_split():
     splitting.close()
 
 
+@pytest.mark.parametrize("splitting", [False, True])
+def test_a_full_queue_refuses(splitting):
+    held, run = threading.Event(), Recorder()
+    parameters = SMALL._replace(batch_timeout=0.0, max_enqueued_batches=2, enable_large_batch_splitting=splitting)
+    batcher = Batcher(lambda feeds, fetches: held.wait(30.0) and run(feeds, fetches), parameters)
+
+    def ask(rows):
+        return batcher.run({"x": np.full([rows, 1], rows)}, ["y"])
+
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(ask, 8)]
+        (queue,) = until(batcher._queues.values)
+        until(lambda: waiting[0].running() and not queue._tasks)  # it runs, and keeps the thread
+        for i, rows in enumerate((7, 5)):  # two batches wait, the second of which has room for three rows
+            waiting.append(pool.submit(ask, rows))
+            until(lambda i=i: len(queue._tasks) == i + 1)
+        for rows in (4, 8):
+            with pytest.raises(ServingError, match="queue to which this task was submitted is full") as caught:
+                ask(rows)
+            assert caught.value.code == Code.UNAVAILABLE
+        waiting.append(pool.submit(ask, 3))
+        until(lambda: len(queue._tasks) == 3)
+        held.set()
+        for rows, (y,) in zip((8, 7, 5, 3), [each.result() for each in waiting], strict=True):
+            np.testing.assert_array_equal(y, np.full([rows, 1], 2.0 * rows))
+    batcher.close()
+
+
+def until(look):
+    """What `look` returns, once it is true."""
+    end = time.monotonic() + 30.0
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return found
+
+
 @pytest.mark.parametrize("feeds", [{}, {"x": np.float32(1.0)}, {"x": np.zeros([2, 1]), "y": np.zeros([3])}])
 def test_inputs_without_common_rows_are_refused(feeds):
     batcher = Batcher(Recorder(), SMALL)
@@ -108,6 +145,10 @@ def test_parameters_are_read():
         "max_batch_size { value: 8 }\nbatch_timeout_micros{value:50000}\nallowed_batch_sizes: 2 allowed_batch_sizes:8"
     )
     assert BatchingParameters.parse(text) == SMALL
+    more = BatchingParameters.parse(f"{text} max_enqueued_batches {{ value: 3 }}")
+    assert more == SMALL._replace(max_enqueued_batches=3)
+    with pytest.raises(ValueError, match="must be positive"):
+        BatchingParameters.parse("max_enqueued_batches { value: 0 }")
     assert BatchingParameters.parse("enable_large_batch_splitting { value: true }").enable_large_batch_splitting
     for wrong in ("2", "8 allowed_batch_sizes: 2"):
         with pytest.raises(ValueError, match="must increase up to 8"):

@@ -25,13 +25,14 @@ class BatchingParameters(NamedTuple):
     batch_timeout: float = 0.0
     allowed_batch_sizes: tuple[int, ...] = ()
     enable_large_batch_splitting: bool = False
+    max_enqueued_batches: int = 10
 
     @classmethod
     def parse(cls, text: str) -> BatchingParameters:
         """From the text form of the server's `BatchingParameters`, of which unknown fields are ignored.
 
         Raises:
-          ValueError: if the allowed sizes do not increase up to the largest.
+          ValueError: if the allowed sizes do not increase up to the largest, or no batch may wait.
         """
         values = dict(re.findall(r"(\w+)\s*\{\s*value\s*:\s*(\w+)\s*\}", text))
         allowed = tuple(int(size) for size in re.findall(r"allowed_batch_sizes\s*:\s*(\d+)", text))
@@ -40,7 +41,10 @@ class BatchingParameters(NamedTuple):
             int(values.get("batch_timeout_micros", 0)) / 1e6,
             allowed,
             values.get("enable_large_batch_splitting") == "true",
+            int(values.get("max_enqueued_batches", 10)),
         )
+        if made.max_enqueued_batches < 1:
+            raise ValueError(f"`max_enqueued_batches` must be positive; got {made.max_enqueued_batches}.")
         if allowed and (sorted(set(allowed)) != list(allowed) or allowed[-1] != made.max_batch_size):
             raise ValueError(f"`allowed_batch_sizes` must increase up to {made.max_batch_size}; got {allowed}.")
         return made
@@ -72,7 +76,8 @@ class Batcher:
 
         Raises:
           ServingError: INVALID_ARGUMENT if inputs have no or unequal first dimensions, or too many rows for a batch;
-            FAILED_PRECONDITION if the outputs do not have the batch's rows, or a neighbour's shapes are different.
+            FAILED_PRECONDITION if the outputs do not have the batch's rows, or a neighbour's shapes are different;
+            UNAVAILABLE if too many wait already.
         """
         size, largest = _num_rows(feeds), self._parameters.max_batch_size
         if size > largest and not self._parameters.enable_large_batch_splitting:
@@ -84,8 +89,7 @@ class Batcher:
             _Task({name: value[i : i + largest] for name, value in feeds.items()}, min(largest, size - i))
             for i in starts
         ]
-        for task in tasks:
-            queue.put(task)
+        queue.put(tasks)
         parts = [task.done.result() for task in tasks]
         values = dict(zip(names, map(np.concatenate, zip(*parts, strict=True)), strict=True))
         return [values[name] for name in fetches]
@@ -93,7 +97,7 @@ class Batcher:
     def close(self) -> None:
         """Ends the threads."""
         for queue in self._queues.values():
-            queue.put(None)
+            queue.end()
 
     def _queue(self, inputs: tuple[str, ...], fetches: tuple[str, ...]) -> _Queue:
         with self._lock:
@@ -112,10 +116,40 @@ class _Queue:
         self._changed = threading.Condition()
         threading.Thread(target=self._loop, daemon=True).start()
 
-    def put(self, task: _Task | None) -> None:
+    def put(self, tasks: list[_Task]) -> None:
+        """All tasks of a request, or none and `ServingError`, UNAVAILABLE, if the queue is too full for them."""
         with self._changed:
-            self._tasks.append(task)
+            self._check_room(sum(task.size for task in tasks))
+            self._tasks += tasks
             self._changed.notify()
+
+    def end(self) -> None:
+        with self._changed:
+            self._tasks.append(None)
+            self._changed.notify()
+
+    def _check_room(self, size: int) -> None:
+        """As the real server: exact for requests that may be split, but any that fit the open batch are let in."""
+        largest, most = self._parameters.max_batch_size, self._parameters.max_enqueued_batches
+        full = "The batch scheduling queue to which this task was submitted is full;"
+        count, last = self._waiting()
+        if self._parameters.enable_large_batch_splitting:
+            room = (most - count) * largest + largest - last
+            if size > room:
+                message = f"{full} task size is {size} but scheduling capacity is only {room}"
+                raise ServingError(Code.UNAVAILABLE, message)
+        elif last + size > largest and count >= most:
+            message = f"{full} currently {count} batches enqueued and max_enqueued_batches is {most}"
+            raise ServingError(Code.UNAVAILABLE, message)
+
+    def _waiting(self) -> tuple[int, int]:
+        """How many batches the tasks will make, the open one included, and the rows of the last."""
+        count, last = 1, 0
+        for task in self._tasks:
+            if last + task.size > self._parameters.max_batch_size:
+                count, last = count + 1, 0
+            last += task.size
+        return count, last
 
     def _loop(self) -> None:
         while batch := self._next():
