@@ -73,6 +73,34 @@ def test_of_another_process_and_of_one_that_was_killed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_another_user_can_be_locked(tmp_path, monkeypatch):
+    """Which may be read, and not be written: its owner's process was killed."""
+
+    def of_another(path, flags, mode=0o777):
+        if flags & os.O_RDWR and os.path.exists(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, flags, mode)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", of_another)
+    (tmp_path / "lock").touch()
+    with locked(tmp_path / "lock") as held:
+        assert held
+        with pytest.raises(BlockingIOError), locked(tmp_path / "lock", wait=False):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
+    def refuse(path, flags, mode=0o777):
+        raise (PermissionError if flags & os.O_CREAT else FileNotFoundError)(path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError), locked(tmp_path / "lock"):
+        pass
+
+
 @pytest.mark.parametrize("system", ["none", "network"])
 def test_where_there_are_no_locks(system, tmp_path, monkeypatch):
     def flock(*_):

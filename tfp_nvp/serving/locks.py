@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,13 +45,26 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
             os.close(descriptor)
 
 
+def _opened(file: Path) -> int:
+    """A descriptor of the file, which is made if it is not there; of another user's too, in a folder of both."""
+    while True:
+        try:
+            return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)  # network file systems lock only what is written to
+        except PermissionError:
+            try:
+                return os.open(file, os.O_RDONLY)  # left by a process of another user; its lock needs no more
+            except FileNotFoundError:
+                if not os.access(file.parent, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file)) from None
+
+
 def _acquired(file: Path, wait: bool) -> int | None:
     """The descriptor of a locked file that is still at its path."""
     if fcntl is None:
         return None
     while True:
         with contextlib.ExitStack() as on_error:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = _opened(file)
             on_error.callback(os.close, descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
