@@ -22,6 +22,12 @@ def test_integer_names_its_minimum():
         checks.integer("n", 2, 3)
 
 
+def test_integer_names_its_maximum():
+    assert checks.integer("n", 3, 0, 3) == 3
+    with pytest.raises(ValueError, match=r"`n` must be at most 3; got 4\."):
+        checks.integer("n", 4, 0, 3)
+
+
 @pytest.mark.parametrize("value", [0.0, -1, float("inf"), float("nan")])
 def test_positive_refuses_other_numbers(value):
     with pytest.raises(ValueError, match=r"`a` must be positive and finite; got"):

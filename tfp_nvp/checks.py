@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 
-def integer(name: str, value: Any, minimum: int) -> int:
-    """`value` as an `int` of at least `minimum`, or a `TypeError` / `ValueError`."""
+def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an `int` from `minimum` to `maximum`, or a `TypeError` / `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be an integer; got {value!r}.")
     if value < minimum:
         raise ValueError(f"`{name}` must be at least {minimum}; got {value}.")
+    if maximum is not None and int(value) > maximum:
+        raise ValueError(f"`{name}` must be at most {maximum}; got {value}.")
     return int(value)
 
 

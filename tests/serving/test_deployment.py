@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -193,6 +194,9 @@ def test_names_and_paths_with_odd_characters(tmp_path):
         path = container[probe]["httpGet"]["path"]
         assert path.startswith("/v1/models/two%20")
         assert not set(path) & set(" #?\"'{}")
+    (line,) = (line for line in (out / "README.md").read_text().splitlines() if line.startswith("    curl"))
+    assert unquote(shlex.split(line)[1]) == f"http://localhost:8501/v1/models/{ODD}"
+    assert not set(line.removeprefix("    curl ")) & set(" #?\"'{}$")
     block = (out / "README.md").read_text().split("is installed:\n")[1].split("\nIn a container")[0]
     assert shlex.split(block.replace("\\\n", " ")) == made.command  # a shell reads what the server should get
 
@@ -211,6 +215,8 @@ def test_a_name_with_a_line_break_is_refused(tmp_path):
         ({"grpc_port": 8501}, ValueError, "another than the other port; got 8501"),
         ({"rest_port": "8501"}, TypeError, "`rest_port` must be an integer"),
         ({"max_batch_size": 0}, ValueError, "`max_batch_size` must be at least 1"),
+        ({"max_batch_size": 10**30}, ValueError, "`max_batch_size` must be at most 2147483647; got"),
+        ({"batch_timeout_micros": 2**31}, ValueError, "`batch_timeout_micros` must be at most 2147483647; got"),
         ({"batch_timeout_micros": -1}, ValueError, "`batch_timeout_micros` must be at least 0"),
         ({"batch_timeout_micros": 0.5}, TypeError, "`batch_timeout_micros` must be an integer"),
         ({"image_tag": ""}, ValueError, "`image_tag` must be a tag such as"),
@@ -333,11 +339,12 @@ class TestWrittenAgain:
         assert (out / "README.md").read_text() == before
         write_deployment(folder, out, rest_port=9002)  # known from then on
 
-    def test_a_record_that_somebody_changed_is_checked(self, folder, out):
+    @pytest.mark.parametrize("bad", ['"x"', "0", "8500", "null", "[1]", "1e400"])
+    def test_damaged_options_are_none(self, bad, folder, out):
         text = (out / ".generated.json").read_text()
-        (out / ".generated.json").write_text(text.replace("9001", '"x"'))
-        with pytest.raises(TypeError, match="`rest_port` must be an integer; got 'x'"):
-            write_deployment(folder, out)
+        (out / ".generated.json").write_text(text.replace("9001", bad))
+        assert {"--port=8500", "--rest_api_port=8501"} < set(write_deployment(folder, out).command)
+        assert "localhost:8501" in (out / "README.md").read_text()
 
 
 def text_of(out):

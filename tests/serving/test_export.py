@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
-from tfp_nvp.serving import export, load
+from tfp_nvp.serving import export, load, read_card
 from tfp_nvp.serving.versions import publish, temporary_sibling, versions
 from tfp_nvp.training import FlowModel
 
@@ -68,6 +68,25 @@ def test_a_version_that_another_process_took_meanwhile_stays(tmp_path):
             publish(folder, tmp_path, 3)
     assert [child.name for child in tmp_path.iterdir()] == ["3"]
     assert [child.name for child in (tmp_path / "3").iterdir()] == ["theirs"]
+
+
+def test_versions_that_no_server_loads(tmp_path):
+    (tmp_path / "m" / str(2**63)).mkdir(parents=True)
+    (tmp_path / "m" / ("9" * 5000)[:200]).mkdir()
+    assert versions(tmp_path / "m") == []
+    for version in (2**63, 2**70):
+        with pytest.raises(ValueError, match="`version` must be at most 9223372036854775807; got"):
+            export(stock(), tmp_path / "m", version=version, verify=False)
+    assert export(stock(), tmp_path / "m", version=2**63 - 1, verify=False).name == str(2**63 - 1)
+    with temporary_sibling(tmp_path / "m") as folder, pytest.raises(ValueError, match="`version` must be at most"):
+        publish(folder, tmp_path / "m", None)
+
+
+@pytest.mark.parametrize("path", [".", "", "below/.."])
+def test_a_path_without_a_name_has_that_of_its_folder(path, tmp_path, monkeypatch):
+    (tmp_path / "moons" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "moons")
+    assert read_card(export(stock(), path, verify=False))["name"] == "moons"
 
 
 @pytest.mark.parametrize("step", ["write_warmup", "verify_folder", "publish"])

@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tfp_nvp import checks
@@ -18,6 +18,9 @@ from tfp_nvp.serving.versions import versions
 
 #: What a server reads but for the models.
 _READ = ("models.config", "batching_parameters.txt", "monitoring.config")
+
+#: Of rows and of microseconds: a batch's size is of 32 bits, and waiting longer is no waiting.
+_MOST = 2**31 - 1
 
 #: Where the images of TensorFlow Serving find models and configuration.
 _MODELS, _CONFIG = "/models", "/config"
@@ -108,8 +111,9 @@ def write_deployment(
         "batch_timeout_micros": batch_timeout_micros,
         "image_tag": image_tag,
     }
-    last_time = {name: value for name, value in recorded_options(root).items() if name in given}
-    options = _Options(**(last_time | {name: value for name, value in given.items() if value is not None})).checked()
+    options = _Options(
+        **(_last_options(root) | {name: value for name, value in given.items() if value is not None})
+    ).checked()
     models = models_in(path)
     command = [
         shutil.which("tensorflow_model_server") or "tensorflow_model_server",
@@ -143,10 +147,20 @@ class _Options(NamedTuple):
         return _Options(
             int(self.grpc_port),
             int(self.rest_port),
-            checks.integer("max_batch_size", self.max_batch_size, 1),
-            checks.integer("batch_timeout_micros", self.batch_timeout_micros, 0),
+            checks.integer("max_batch_size", self.max_batch_size, 1, _MOST),
+            checks.integer("batch_timeout_micros", self.batch_timeout_micros, 0, _MOST),
             tag,
         )
+
+
+def _last_options(folder: Path) -> dict[str, Any]:
+    """The options that files in a folder were written with; none if their record is damaged."""
+    found = {name: value for name, value in recorded_options(folder).items() if name in _Options._fields}
+    try:
+        _Options(**found).checked()
+    except (TypeError, ValueError):
+        return {}
+    return found
 
 
 def _files(models: Mapping[str, Path], options: _Options, command: list[str]) -> dict[str, str]:
@@ -178,7 +192,7 @@ def _files(models: Mapping[str, Path], options: _Options, command: list[str]) ->
         ),
         "README.md": _README.format(
             models=", ".join(models),
-            first=next(iter(models)),
+            first=quote(next(iter(models)), safe=""),
             command=" \\\n    ".join(map(shlex.quote, command)),
             rest=options.rest_port,
         ),

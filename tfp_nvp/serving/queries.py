@@ -50,7 +50,7 @@ class Queries(abc.ABC):
 
         Args:
           n: an int, at least 0.
-          seed: an int.
+          seed: an int from 0 to 2³² − 1, as each row's is of 32 bits.
           condition: n rows, or a single one for all; a dict by input name if there are several.
           temperature: one number, or [n]; latents are drawn towards the base's mean by it.
         """
@@ -127,7 +127,7 @@ class Queries(abc.ABC):
 
 def _seeds(n: int, seed: int) -> np.ndarray:
     """(seed, i) for each row; int32 [n, 2]."""
-    first = np.asarray([checks.integer("seed", seed, 0) & 0xFFFFFFFF], np.uint32).view(np.int32)
+    first = np.asarray([checks.integer("seed", seed, 0, 2**32 - 1)], np.uint32).view(np.int32)
     return np.stack([np.broadcast_to(first, [n]), np.arange(n, dtype=np.int32)], axis=-1)
 
 

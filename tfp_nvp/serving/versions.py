@@ -13,30 +13,33 @@ from pathlib import Path
 from tfp_nvp import checks
 from tfp_nvp.serving.locks import locked
 
+LARGEST = 2**63 - 1  # a server reads versions as int64
 _TEMPORARY = ".export-"
 
 
 def versions(path: Path) -> list[int]:
-    """The versions in a model's folder, in order."""
+    """The versions in a model's folder that a server takes for such, in order."""
     if not path.is_dir():
         return []
     names = [child.name for child in path.iterdir() if child.name.isdecimal() and child.is_dir()]
-    return sorted(int(name) for name in names if name == str(int(name)))
+    return sorted(int(name) for name in names if len(name) <= 19 and name == str(int(name)) and int(name) <= LARGEST)
 
 
 def check_target(path: str | os.PathLike, version: int | None) -> Path:
-    """The model's folder as a `Path`, if a version can go there.
+    """The model's folder as a `Path` that ends with its name, if a version can go there.
 
     Raises:
-      TypeError, ValueError: if `path` is not a folder of versions, or `version` not a positive int.
+      TypeError, ValueError: if `path` is not a folder of versions, or `version` not a positive int of 64 bits.
       FileExistsError: if the version is there already.
     """
     if "://" in os.fspath(path):
         raise ValueError(f"`path` must be on a file system that can rename a folder at once; got {os.fspath(path)!r}.")
     folder = Path(path)
+    if folder.name in ("", ".."):
+        folder = folder.resolve()
     if (folder / "saved_model.pb").exists():
         raise ValueError(f"`path` must be the model's folder, which holds its versions; {folder} is a version itself.")
-    if version is not None and checks.integer("version", version, 1) in versions(folder):
+    if version is not None and checks.integer("version", version, 1, LARGEST) in versions(folder):
         raise FileExistsError(f"Version {version} of {folder} exists. Leave `version` out to write the next one.")
     return folder
 
@@ -73,13 +76,15 @@ def publish(temporary: Path, path: Path, version: int | None) -> Path:
 
     Raises:
       FileExistsError: if the version given is there already.
+      ValueError: if there is no next one.
     """
     for folder, _, names in os.walk(temporary):
         for name in names:
             sync(Path(folder, name))
         sync(Path(folder))
     while True:
-        target = path / str(version or max(versions(path), default=0) + 1)
+        number = checks.integer("version", version or max(versions(path), default=0) + 1, 1, LARGEST)
+        target = path / str(number)
         try:
             # Fails if another process has put its own (never empty) folder there since.
             os.rename(temporary, target)
