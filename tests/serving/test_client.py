@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_nvp.serving import Client, InvalidRequest, NotFound, ServingError, TimedOut, Unavailable, client
+from tfp_nvp.serving import Client, InvalidRequest, NotFound, ServingError, TimedOut, Unavailable, client, queries
 from tfp_nvp.serving.errors import error_of
 from tfp_nvp.serving.transport import Address, Rest, Transport
 
@@ -89,6 +89,9 @@ class TestArguments:
             ("grpc://localhost:8500", ("grpc", "localhost:8500", "")),
             ("grpcs://[::1]:8500", ("grpcs", "[::1]:8500", "")),
             ("https://host.example:443/models/", ("https", "host.example:443", "/models")),
+            ("https://host.example/models", ("https", "host.example:443", "/models")),
+            ("http://[::1]", ("http", "[::1]:80", "")),
+            ("http://host:", ("http", "host:80", "")),
         ],
     )
     def test_addresses(self, address, expected):
@@ -97,7 +100,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         "address",
         ["localhost:8500", "localhost", "grpc://localhost", "http://:8501", "ftp://h:1", "grpc://h:99999", "grpc://h:x",
-         "grpc://h:0", "", None, 8500, "http://[::1:8501"],
+         "grpc://h:0", "https://h:0", "http://", "", None, 8500, "http://[::1:8501"],
     )  # fmt: skip
     def test_what_is_no_address(self, address):
         with pytest.raises(ValueError, match=r"`address` must be like grpc://host:8500 or http://host:8501; got"):
@@ -109,6 +112,7 @@ class TestArguments:
             ({"model": ""}, ValueError, "`model` must be the name"),
             ({"model": 3}, ValueError, "`model` must be the name"),
             ({"version": 0}, ValueError, "`version` must be at least 1"),
+            ({"version": 2**63}, ValueError, "`version` must be at most 9223372036854775807; got"),
             ({"version": 1.5}, TypeError, "`version` must be an integer"),
             ({"timeout": 0.0}, ValueError, "`timeout` must be positive"),
             ({"timeout": np.inf}, ValueError, "`timeout` must be positive and finite"),
@@ -246,6 +250,46 @@ class TestRetries:
 
         connected(Fake(before)).wait_until_available(timeout=10.0)
         assert len(states) == 3
+
+
+class TestSeeds:
+    @pytest.mark.parametrize("seed", [2**32, 2**70, -1])
+    def test_of_more_bits_than_a_row_has_are_refused(self, seed, connected):
+        with pytest.raises(ValueError, match=r"`seed` must be at (most 4294967295|least 0); got"):
+            connected(Fake()).sample(3, seed=seed)
+
+    def test_each_is_another(self):
+        seeds = [0, 1, 2**31 - 1, 2**31, 2**32 - 1]
+        made = [queries._seeds(2, seed) for seed in seeds]
+        assert {each.dtype for each in made} == {np.dtype(np.int32)}
+        assert len({int(each[0, 0]) for each in made}) == len(seeds)
+
+
+class TestClosed:
+    @pytest.mark.parametrize("address", ["grpc://localhost:1", "http://localhost:1"])
+    def test_whatever_is_asked_raises_one_error(self, address):
+        pytest.importorskip("requests" if address.startswith("http") else "tensorflow_serving.apis")
+        asked = Client(address, "m")
+        asked.close()
+        asked.close()
+        x = np.zeros([1, 2])
+        for ask in (
+            asked.status,
+            asked.wait_until_available,
+            lambda: asked.signatures,
+            lambda: asked.log_prob(x),
+            lambda: asked.predict("log_prob", {"x": x}),
+        ):
+            with pytest.raises(ServingError, match=r"^The client of m at .*localhost:1 is closed\.$"):
+                ask()
+
+    @pytest.mark.parametrize("n", [0, 1, 5000])
+    def test_what_was_offered_before_is_asked_no_more(self, n, connected):
+        asked = connected(Fake())
+        assert asked.log_prob(rows(1)) == [0.0]
+        asked.close()
+        with pytest.raises(ServingError, match="is closed"):
+            asked.log_prob(rows(n))
 
 
 class TestChunks:
@@ -525,6 +569,22 @@ class TestRest:
         with Client(f"{server.address}/in/front/", "m", version=version) as asked:
             assert asked.status() == {3: "AVAILABLE", 2: "END"}
             asked.wait_until_available(timeout=5.0)
+
+    @pytest.mark.parametrize(
+        ("model", "label", "path"),
+        [
+            ("people/versions/1", None, "people%2Fversions%2F1"),
+            ("people#", None, "people%23"),
+            ("what?:predict", None, "what%3F%3Apredict"),
+            ("100%25 é", "a/b#c", "100%2525%20%C3%A9/labels/a%2Fb%23c"),
+        ],
+    )
+    def test_names_are_quoted(self, model, label, path, answering):
+        pytest.importorskip("requests")
+        states = {"model_version_status": [{"version": "3", "state": "AVAILABLE"}]}
+        server = answering({f"/v1/models/{path}": (200, json.dumps(states))})
+        with Client(server.address, model, version=label) as asked:
+            assert asked.status() == {3: "AVAILABLE"}
 
     def test_a_server_that_does_not_answer(self):
         pytest.importorskip("requests")

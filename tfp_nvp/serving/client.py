@@ -17,6 +17,7 @@ from tfp_nvp import checks
 from tfp_nvp.serving.errors import ServingError, Unavailable
 from tfp_nvp.serving.queries import Arrays, Queries, in_dtype
 from tfp_nvp.serving.transport import Address, Transport, connect
+from tfp_nvp.serving.versions import LARGEST
 
 
 class Client(Queries):
@@ -31,7 +32,8 @@ class Client(Queries):
     threads. Strings are answered as bytes, as `ServedFlow` does.
 
     Args:
-      address: "grpc://host:8500" or "http://host:8501" ("grpcs" and "https" are encrypted). gRPC needs the package
+      address: "grpc://host:8500" or "http://host:8501" ("grpcs" and "https" are encrypted; "https" has port 443 and
+        "http" 80 unless told). gRPC needs the package
         `tensorflow-serving-api`, REST `requests`; `pip install tfp-nvp[client]` gets both.
       model: the name it is served under.
       version: a number, or a label ("stable"); by default the server chooses: its newest.
@@ -65,7 +67,7 @@ class Client(Queries):
         if not isinstance(model, str) or not model:
             raise ValueError(f"`model` must be the name a model is served under; got {model!r}.")
         if version is not None and not (isinstance(version, str) and version):
-            version = checks.integer("version", version, 1)
+            version = checks.integer("version", version, 1, LARGEST)
         self.model, self.version = model, version
         self.timeout = checks.positive("timeout", timeout)
         self.retries = checks.integer("retries", retries, 0)
@@ -74,6 +76,7 @@ class Client(Queries):
         self.address = address
         self._transport: Transport = connect(Address.parse(address), model, version)
         self._pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="tfp_nvp-client")
+        self._closed = False
         self._metadata: dict[str, tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]] = {}
 
     @property
@@ -87,6 +90,7 @@ class Client(Queries):
 
     def wait_until_available(self, version: int | None = None, timeout: float = 60.0) -> None:
         """Returns when a version is served, any one or this one; raises the last error after `timeout` seconds."""
+        self._check_open()
         end = time.monotonic() + checks.positive("timeout", timeout)
         version = None if version is None else checks.integer("version", version, 1)
         while True:
@@ -106,7 +110,8 @@ class Client(Queries):
         self._metadata = {}
 
     def close(self) -> None:
-        """Ends its threads and connections."""
+        """Ends its threads and connections. What is asked afterwards raises `ServingError`."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
 
@@ -121,7 +126,12 @@ class Client(Queries):
         version = "" if self.version is None else f" version {self.version}"
         return f"{self.model}{version} at {self.address}"
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ServingError(f"The client of {self._where} is closed.")
+
     def _known(self) -> dict[str, tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]]:
+        self._check_open()
         if not self._metadata:
             self._metadata = self._patiently(self._transport.metadata)
         return self._metadata
@@ -156,6 +166,7 @@ class Client(Queries):
 
     def _patiently(self, ask: Callable[..., Any]) -> Any:
         """`ask(timeout=...)`, again after `Unavailable`, as often as `retries` and as long as `timeout` allow."""
+        self._check_open()
         end = time.monotonic() + self.timeout
         for tries_left in range(self.retries, -1, -1):
             try:

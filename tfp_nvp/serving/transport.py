@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,8 @@ Arrays = dict[str, np.ndarray]
 Specs = dict[str, tf.TensorSpec]
 
 _LARGEST_MESSAGE = 2**31 - 1  # bytes; gRPC's own default of 4 MB is for what it receives
+_PORTS = {"http": 80, "https": 443}
+_IN_A_PATH = "!$&'()*+,;=@"  # no need to quote these
 
 
 class Address(NamedTuple):
@@ -33,11 +35,13 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, address: str) -> Address:
-        """From "grpc://host:8500" or "http://host:8501"."""
+        """From "grpc://host:8500" or "http://host:8501"; https without a port is 443, http 80."""
         with contextlib.suppress(ValueError):
             parts = urlsplit(address) if isinstance(address, str) else urlsplit("")
-            if parts.scheme in ("grpc", "grpcs", "http", "https") and parts.hostname and parts.port:
-                return cls(parts.scheme, parts.netloc, parts.path.rstrip("/"))
+            port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
+            if parts.scheme in ("grpc", "grpcs", "http", "https") and parts.hostname and port:
+                host = parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{port}"
+                return cls(parts.scheme, host, parts.path.rstrip("/"))
         raise ValueError(f"`address` must be like grpc://host:8500 or http://host:8501; got {address!r}.")
 
 
@@ -142,9 +146,11 @@ class Rest(Transport):
     def __init__(self, address: Address, model: str, version: int | str | None):
         self._requests = _imported("requests", "requests", "REST")
         self._session = self._requests.Session()
-        self._url = f"{address.scheme}://{address.host}{address.path}/v1/models/{model}"
-        if version is not None:
-            self._url += f"/labels/{version}" if isinstance(version, str) else f"/versions/{version}"
+        self._url = f"{address.scheme}://{address.host}{address.path}/v1/models/{quote(model, _IN_A_PATH)}"
+        if isinstance(version, str):
+            self._url += f"/labels/{quote(version, _IN_A_PATH)}"
+        elif version is not None:
+            self._url += f"/versions/{version}"
 
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
         n = len(next(iter(inputs.values())))
