@@ -151,6 +151,14 @@ def test_ports_flags_and_mounts(tmp_path):
     assert "http://localhost:9001/v1/models/" in (out / "README.md").read_text()
 
 
+def test_comments_say_what_to_change(tmp_path):
+    write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", rest_port=9001)
+    assert "`tfp-nvp serve --image-tag" in (tmp_path / "out" / "compose.yaml").read_text()
+    text = (tmp_path / "out" / "prometheus.yml").read_text()
+    assert '"cpu:8501"' in text
+    assert '"host.docker.internal:9001"' in text
+
+
 def test_kubernetes(tmp_path):
     folder, out = make_model(tmp_path / "moons", 1), tmp_path / "serving"
     write_deployment(folder, out, image_tag="2.19.0")

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 import tfp_nvp as nvp
 from tests.serving.conftest import affine
 from tfp_nvp.serving import export, load, read_card, size_report
+from tfp_nvp.serving.precompute import MOST_IN_GRAPH
 
 tfd = tfp.distributions
 
@@ -21,6 +22,15 @@ FILES = ("saved_model.pb", "variables/variables.index", WEIGHTS)
 
 def readme(folder):
     return (folder / "assets.extra" / "README.md").read_text()
+
+
+def test_the_files_say_where_the_weights_are(exported):
+    """Small vectors are in the graph, and the variables are also what is computed of weights."""
+    text = readme(exported("spline").folder)
+    for file, purpose in (("saved_model.pb", "vectors of up to 1,024 numbers among them"), (WEIGHTS, "made of them")):
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| {file} |"))
+        assert purpose in line
+    assert f"{MOST_IN_GRAPH:,}" in text
 
 
 def test_layers_within_layers(tmp_path):

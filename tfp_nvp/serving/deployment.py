@@ -287,10 +287,14 @@ scrape_configs:
   - job_name: tensorflow_serving
     metrics_path: /monitoring/prometheus/metrics
     static_configs:
+      # For a Prometheus on this machine. In a container localhost is the container itself: there it is
+      # "cpu:8501" (or "gpu:8501") in the network of compose.yaml, else "host.docker.internal:{port}".
       - targets: ["localhost:{port}"]
 """
 
 _COMPOSE = """\
+# Pin the images to a release that is not older than the TensorFlow which exported the models (assets.extra/model.json):
+# `tfp-nvp serve --image-tag 2.19.0`, say.
 services:
   cpu: &serving
     image: tensorflow/serving:{tag}

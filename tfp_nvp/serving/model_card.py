@@ -26,9 +26,9 @@ FORMAT = 1  # of model.json
 _EXTRA = "assets.extra"
 _PACKAGES = ("tfp-nvp", "tensorflow", "tensorflow-probability", "keras", "numpy")
 _PURPOSE = {
-    "saved_model.pb": "the graph and the signatures",
+    "saved_model.pb": "the graph with its constants, vectors of up to 1,024 numbers among them, and the signatures",
     "variables/variables.index": "where each weight lies in the next file",
-    "variables/variables.data-00000-of-00001": "the weights",
+    "variables/variables.data-00000-of-00001": "the other weights, and what is made of them (masked kernels, inverses)",
     f"{_EXTRA}/tf_serving_warmup_requests": "requests a server runs by itself before it serves the version",
 }
 
