@@ -283,6 +283,11 @@ class TestClosed:
             with pytest.raises(ServingError, match=r"^The client of m at .*localhost:1 is closed\.$"):
                 ask()
 
+    def test_closed_in_the_middle(self, connected):
+        asked = connected(Fake(lambda number, rows: asked.close() if number == 3 else None), chunk_rows=1)
+        with pytest.raises(ServingError, match=r"^The client of .* is closed\.$"):
+            asked.log_prob(rows(50))
+
     @pytest.mark.parametrize("n", [0, 1, 5000])
     def test_what_was_offered_before_is_asked_no_more(self, n, connected):
         asked = connected(Fake())

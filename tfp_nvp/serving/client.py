@@ -7,7 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -157,11 +157,15 @@ class Client(Queries):
         if len(starts) == 1:
             return ask(0)
         outputs: Arrays = {}
-        for start, answer in _in_order(self._pool, ask, starts, ahead=2 * self.concurrency):
-            for name, rows in answer.items():
-                if name not in outputs:
-                    outputs[name] = np.empty([n, *rows.shape[1:]], rows.dtype)
-                outputs[name][start : start + len(rows)] = rows
+        try:
+            for start, answer in _in_order(self._pool, ask, starts, ahead=2 * self.concurrency):
+                for name, rows in answer.items():
+                    if name not in outputs:
+                        outputs[name] = np.empty([n, *rows.shape[1:]], rows.dtype)
+                    outputs[name][start : start + len(rows)] = rows
+        except (RuntimeError, CancelledError):
+            self._check_open()  # of the pool or the connection, which another thread closed meanwhile
+            raise
         return outputs
 
     def _patiently(self, ask: Callable[..., Any]) -> Any:
