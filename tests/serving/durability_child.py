@@ -19,6 +19,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp import Flow, RealNVP
 from tfp_nvp.serving import export, load, set_label
 from tfp_nvp.serving.versions import versions
 
@@ -77,6 +78,44 @@ def killed(path: Path) -> dict[str, Any]:
     return {"ends": ends, "next": answer_of(*forked(lambda: export_one(path, labels=["after"])))}
 
 
+def verified(path: Path) -> dict[str, Any]:
+    """Kills a child that exports a flow with labels, and verifies it, three times after random times."""
+    rng, ends, left = random.Random(1), [], set()
+
+    def names() -> set[str]:
+        return {child.name for child in path.glob("*")}
+
+    def work() -> None:
+        flow = small_flow()
+        while True:
+            export(flow, path, labels=["stable"], verify=True)
+
+    for _ in range(3):
+        before = names()
+        child, out = forked(work)
+        end = time.monotonic() + 120.0
+        while not names() - before and time.monotonic() < end:  # until it is at it
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 2.5))
+        os.kill(child, signal.SIGKILL)
+        ends.append(answer_of(child, out))
+        left |= names()
+
+    def finish() -> int:
+        return int(export(small_flow(), path, labels=["after"], verify=True).name)
+
+    return {"ends": ends, "left": sorted(left), "next": answer_of(*forked(finish))}
+
+
+def small_flow() -> Flow:
+    """A flow that is the same in every process."""
+    flow = RealNVP([2], num_layers=2, hidden_units=[4], seed=0)
+    flow.initialize(tf.random.stateless_normal([32, 2], [0, 0]))
+    for i, variable in enumerate(flow.trainable_variables):
+        variable.assign_add(0.1 * tf.random.stateless_normal(variable.shape, [i, 1]))
+    return flow
+
+
 def together(path: Path) -> dict[str, Any]:
     """Three processes that export to one folder at the same time, four versions each; [version, loc] of each."""
     locs = [[10 * i + j for j in range(4)] for i in range(3)]
@@ -132,8 +171,8 @@ def look(path: Path) -> dict[str, Any]:
     return answer_of(*forked(work))
 
 
+WORKS = (killed, verified, together, labelled, limited, full)
+
 if __name__ == "__main__":
-    works = {
-        work.__name__: work(Path(sys.argv[1]) / work.__name__) for work in (killed, together, labelled, limited, full)
-    }
+    works = {work.__name__: work(Path(sys.argv[1]) / work.__name__) for work in WORKS}
     (Path(sys.argv[1]) / "found.json").write_text(json.dumps(works))

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.serving.durability_child import small_flow
 from tfp_nvp.serving import export, labels, load
 from tfp_nvp.serving.versions import temporary_sibling, versions
 
@@ -53,6 +54,23 @@ def test_killed_at_any_time(folder, found):
     assert labels(path)["after"] == there[-1]
     assert set(labels(path).values()) <= set(there)
     # The export after it all has removed what those before have left.
+    assert {child.name for child in path.iterdir()} == {str(version) for version in there} | {"labels.json"}
+
+
+@pytest.mark.slow
+def test_flows_killed_while_they_are_written_and_verified(folder, found):
+    path = folder / "verified"
+    assert found["verified"]["ends"] == [{"signal": -9}] * 3
+    there = versions(path)
+    assert found["verified"]["next"] == {"returned": there[-1]}
+    x = np.random.default_rng(0).normal(size=[4, 2]).astype(np.float32)
+    expected = small_flow().log_prob(x)
+    for version in there:  # none that was not verified
+        np.testing.assert_allclose(load(path / str(version)).log_prob(x), expected, rtol=1e-4, atol=1e-4)
+    assert labels(path)["after"] == there[-1]
+    assert set(labels(path).values()) <= set(there)
+    # Some were killed in the middle, and the export after it all has removed what they left.
+    assert [name for name in found["verified"]["left"] if name.startswith(".export-")]
     assert {child.name for child in path.iterdir()} == {str(version) for version in there} | {"labels.json"}
 
 
