@@ -4,11 +4,13 @@
                                  [--seconds-per-case S] [--threads N]
 
 Ours is answered by tests/serving/native/loader.c, compiled here: TensorFlow's own loader, XLA off and no Python, as
-in a model server, without its network. `--torch` is a Python with torch, zuko and nflows, for serving_torch.py; the
-floor is there too: one product for every matrix of our flow, and nothing else. (For samples of a MAF, whose
-elements come one after the other, it is far from reach.) All have the same number of threads. The workers take
-turns, for `--seconds-per-case` each, in each of the rounds, so that a machine that drifts hits all alike. DIR gets
-serving.json and serving.md: medians over rounds of each round's p50 and p99, in microseconds, and rows per second.
+in a model server, without its network; every signature of an exported `AnomalyDetector` is timed. `--torch` is a
+Python with torch, zuko and nflows, for serving_torch.py: peers have a counterpart of some signatures, and draw samples
+from their own generator. The floor is there too: one product for every matrix of our flow, and nothing else. (For
+samples of a MAF, whose elements come one after the other, it is far from reach.) All have the same number of threads.
+The workers take turns, for `--seconds-per-case` each, in each of the rounds, so that a machine that drifts hits all
+alike. DIR gets serving.json and serving.md: medians over rounds of each round's p50 and p99, in microseconds, and our
+rows per second.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from tfp_nvp import transformers
 from tfp_nvp.bijectors import Chain, Coupling, Reverse
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.distributions import StandardNormal
+from tfp_nvp.training import AnomalyDetector, FlowModel
 
 WORKLOADS: dict[str, dict[str, Any]] = {
     "realnvp64": {"kind": "realnvp", "dim": 64, "layers": 8, "hidden": [256, 256], "residual": False},
@@ -41,7 +44,8 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     # What `nvp.fit` makes of 5,000 rows of two columns or more.
     "moons": {"kind": "nsf", "dim": 2, "layers": 6, "hidden": [64], "bins": 8, "residual": True},
 }
-OPS = ("log_prob", "sample")
+OPS = ("log_prob", "score", "encode", "decode", "sample", "sample_tempered")
+PEERS = {"floor": OPS, **dict.fromkeys(("zuko", "nflows"), ("log_prob", "encode", "decode", "sample"))}
 MOST_RUNS = 20_000
 
 
@@ -75,7 +79,9 @@ class Native:
         for variable in flow.trainable_variables:  # else the first networks end in zeros
             variable.assign_add(0.02 * rng.normal(size=variable.shape).astype(variable.dtype.name))
         self.kernels = [[int(n) for n in v.shape] for v in flow.trainable_variables if v.shape.rank == 2]
-        folder = nvp.serving.export(flow, scratch / name, verify=False)
+        detector = AnomalyDetector(FlowModel(flow))  # an export of which has `score` too
+        detector.calibrate(rng.normal(size=[199, *flow.event_shape]).astype(np.float32), 0.1)
+        folder = nvp.serving.export(detector, scratch / name, verify=False)
         self.requests = Process(loader, folder, scratch)
         command = [str(loader), str(folder), "/dev/stdin", str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -83,10 +89,13 @@ class Native:
     def time(self, op: str, batch: int, count: int) -> np.ndarray:
         """Nanoseconds of each of `count` requests."""
         rng, file = np.random.default_rng(1), self.scratch / f"{self.name}.ns"
-        if op == "sample":
+        values = rng.normal(size=[batch, WORKLOADS[self.name]["dim"]]).astype(np.float32)
+        if op.startswith("sample"):
             inputs = {"seed": rng.integers(2**31 - 1, size=[batch, 2], dtype=np.int32)}
         else:
-            inputs = {"x": rng.normal(size=[batch, WORKLOADS[self.name]["dim"]]).astype(np.float32)}
+            inputs = {"z" if op == "decode" else "x": values}
+        if op == "sample_tempered":
+            inputs["temperature"] = np.full([batch], 0.7, np.float32)
         self.requests.lines = []
         self.requests.ask("timed", op, inputs, f"time {count} {file}")
         self.process.stdin.write("\n".join(self.requests.lines) + "\n")
@@ -198,7 +207,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    peers = ["floor", "zuko", "nflows"] if arguments.torch else []
+    peers = list(PEERS) if arguments.torch else []
     table = Table(arguments.seconds_per_case)
     with tempfile.TemporaryDirectory() as scratch:
         loader = compile_loader(Path(scratch))
@@ -212,7 +221,7 @@ def main() -> None:
                     for batch in arguments.batch_sizes:
                         case = native.name, op, batch
                         table.add((*case, "ours"), lambda count: native.time(op, batch, count))  # noqa: B023
-                        for peer in peers:
+                        for peer in (each for each in peers if op in PEERS[each]):
                             table.add((*case, peer), lambda count: torch.time(peer, native, op, batch, count))  # noqa: B023
                 found = {"arguments": {k: str(v) for k, v in vars(arguments).items()}, "figures": table.figures()}
                 (arguments.out / "serving.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -20,11 +20,12 @@ import torch
 WARM_UP = 5
 TOO_LONG = 2_000_000_000
 
-Maker = Callable[[dict[str, Any]], tuple[torch.nn.Module, Callable, Callable]]
+Made = tuple[torch.nn.Module, dict[str, Callable]]
+Maker = Callable[[dict[str, Any]], Made]
 
 
-def zuko(w: dict[str, Any]) -> tuple[torch.nn.Module, Callable, Callable]:
-    """A flow, its log-density, and data of latents."""
+def zuko(w: dict[str, Any]) -> Made:
+    """A flow, and functions of data or latents by the names of our signatures; sampling is given normal numbers."""
     from zuko import flows
 
     d, common = w["dim"], {"transforms": w["layers"], "hidden_features": w["hidden"]}
@@ -34,11 +35,16 @@ def zuko(w: dict[str, Any]) -> tuple[torch.nn.Module, Callable, Callable]:
         flow = flows.MAF(d, **common)
     else:
         flow = flows.NSF(d, bins=w["bins"], passes=2, residual=w["residual"], **common)
-    return flow, lambda x: flow().log_prob(x), lambda z: flow().transform.inv(z)
+    return flow, {
+        "log_prob": lambda x: flow().log_prob(x),
+        "encode": lambda x: flow().transform.call_and_ladj(x),
+        "decode": lambda z: flow().transform.inv.call_and_ladj(z),
+        "sample": lambda z: flow().transform.inv(z),
+    }
 
 
-def nflows(w: dict[str, Any]) -> tuple[torch.nn.Module, Callable, Callable]:
-    """A flow, its log-density, and data of latents."""
+def nflows(w: dict[str, Any]) -> Made:
+    """A flow, and functions of data or latents by the names of our signatures; sampling is given normal numbers."""
     from nflows import distributions, flows, nn, transforms
 
     def network(inputs: int, outputs: int) -> torch.nn.Module:
@@ -65,7 +71,12 @@ def nflows(w: dict[str, Any]) -> tuple[torch.nn.Module, Callable, Callable]:
                 )
             )
     flow = flows.Flow(transforms.CompositeTransform(layers), distributions.StandardNormal([d]))
-    return flow, flow.log_prob, lambda z: flow._transform.inverse(z)[0]
+    return flow, {
+        "log_prob": flow.log_prob,
+        "encode": flow._transform,
+        "decode": flow._transform.inverse,
+        "sample": lambda z: flow._transform.inverse(z)[0],
+    }
 
 
 class _NoContext(torch.nn.Module):
@@ -84,7 +95,7 @@ class Operation(torch.nn.Module):
         super().__init__()
         self.flow, self.function, self.draws = flow, function, op == "sample"
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         return self.function(torch.randn_like(x) if self.draws else x)
 
 
@@ -112,14 +123,14 @@ class Peer:
         if ask["peer"] == "floor":
             widest = max(inputs for inputs, _ in w["kernels"])
             return Products(w["kernels"]), torch.randn(batch, widest)
-        if w["kind"] == "maf" and op == "sample":
+        if w["kind"] == "maf" and op in ("sample", "decode"):
             raise RuntimeError("not traced: a network for every element and layer, which takes the tracer minutes")
         torch.manual_seed(0)
         of_flow = ask["peer"], ask["name"]
         if of_flow not in self.flows:
             self.flows[of_flow] = MAKERS[ask["peer"]](w)
-        flow, *functions = self.flows[of_flow]
-        operation = Operation(flow, functions[op == "sample"], op).eval()
+        flow, functions = self.flows[of_flow]
+        operation = Operation(flow, functions[op], op).eval()
         x = torch.randn(batch, w["dim"])
         key = (*of_flow, op, batch)  # run on a batch of another size, traces of nflows have crashed the process
         if key not in self.traces:
@@ -134,8 +145,9 @@ def same(traced: Any, operation: torch.nn.Module, x: torch.Tensor) -> bool:
     results = []
     for each in (traced, operation):
         torch.manual_seed(1)
-        results.append(each(x))
-    return results[0].shape == results[1].shape and torch.allclose(*results, rtol=1e-3, atol=1e-3)
+        found = each(x)
+        results.append(found if isinstance(found, tuple) else (found,))
+    return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(*results, strict=True))
 
 
 def timed(function: Callable, x: torch.Tensor, count: int) -> list[int]:
