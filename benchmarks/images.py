@@ -196,7 +196,7 @@ def draw_search(folder: Path) -> None:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         name = path.stem.removeprefix("search_").replace("_", " ")
         axes.plot([line["seconds"] / 60 for line in lines], [line["val_bits_per_dim"] for line in lines], label=name)
-    axes.set(xlabel="minutes of two cores", ylabel="validation bits per dimension", ylim=(1.0, 2.2))
+    axes.set(xlabel="minutes of two cores", ylabel="validation bits per dimension", ylim=(1.0, 3.5))
     axes.legend(frameon=False)
     figure.savefig(folder / "search.png", dpi=120)
 
