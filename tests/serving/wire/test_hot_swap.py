@@ -1,5 +1,6 @@
 """New versions replace old ones while clients ask: no request fails, and each is answered by one version."""
 
+import contextlib
 import functools
 import itertools
 import threading
@@ -41,6 +42,22 @@ class Hammer(threading.Thread):
         self.join()
 
 
+@contextlib.contextmanager
+def at_work(hammers, rests):
+    """While open, they ask without a pause; no request may fail."""
+    for hammer in hammers:
+        hammer.start()
+    try:
+        yield
+    finally:
+        for hammer in hammers:
+            hammer.finish()
+        for rest in rests:
+            rest.close()
+    for hammer in hammers:
+        assert hammer.error is None, hammer.error
+
+
 def test_versions_are_swapped_under_load(changing, server, rng):
     x = rng.normal(size=[5, 3]).astype(np.float32)
     expected = {1: ServedFlow(changing[MODEL] / "1").log_prob(x)}
@@ -54,9 +71,7 @@ def test_versions_are_swapped_under_load(changing, server, rng):
         return None, np.array(rest.predict(MODEL, instances=x.tolist())["predictions"], np.float32)
 
     hammers = [Hammer(ask_grpc) for _ in range(3)] + [Hammer(lambda rest=rest: ask_rest(rest)) for rest in rests]
-    for hammer in hammers:
-        hammer.start()
-    try:
+    with at_work(hammers, rests):
         for version in NEW_VERSIONS:
             flow = shaken(RealNVP([3], num_layers=2, hidden_units=[8], seed=version), seed=version)
             folder = export(flow, changing[MODEL], verify=False)
@@ -65,13 +80,7 @@ def test_versions_are_swapped_under_load(changing, server, rng):
             grpc.wait_for(MODEL, version, "AVAILABLE")
             grpc.wait_for(MODEL, version - 1, "END")
             time.sleep(0.3)
-    finally:
-        for hammer in hammers:
-            hammer.finish()
-        for rest in rests:
-            rest.close()
     for hammer in hammers:
-        assert hammer.error is None, hammer.error
         seen = []
         for version, values in hammer.answers:
             (match,) = [v for v, e in expected.items() if np.allclose(values, e, rtol=2e-4, atol=2e-4)]
@@ -131,21 +140,13 @@ def test_batches_stay_apart_while_versions_of_equal_weights_arrive(launch, tmp_p
 
     asks = [ask_grpc] * 3 + [functools.partial(ask_rest, rest) for rest in rests]
     hammers = [Hammer(RandomRows(ask, inputs, expected, seed)) for seed, ask in enumerate(asks)]
-    for hammer in hammers:
-        hammer.start()
-    try:
+    with at_work(hammers, rests):
         for version in (2, 3, 4):
             assert export(flow, folder, verify=False).name == str(version)
             grpc.wait_for(MODEL, version, "AVAILABLE")
             grpc.wait_for(MODEL, version - 1, "END")
         time.sleep(0.3)
-    finally:
-        for hammer in hammers:
-            hammer.finish()
-        for rest in rests:
-            rest.close()
     for hammer in hammers:
-        assert hammer.error is None, hammer.error
         assert len(hammer.answers) > 20
         seen = [version for version in hammer.answers if version is not None]
         assert seen == sorted(seen)  # nobody goes back
