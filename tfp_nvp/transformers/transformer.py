@@ -29,7 +29,8 @@ class Transformer(abc.ABC):
     #: p, how many raw numbers one element needs.
     num_parameters: int
 
-    #: Whether one evaluation is so many operations that layers of equal transformers should share one graph of it.
+    #: Whether one evaluation is so many operations that layers of equal transformers should share one graph of it, and
+    #: short rows be laid end to end.
     is_large = False
 
     @abc.abstractmethod
