@@ -29,7 +29,7 @@ import tfp_nvp as nvp
 
 START = {"elements": 32, "layers": 4, "bins": 8, "rows": 512}
 SIZES = {
-    "elements": [2, 8, 32, 128, 512],
+    "elements": [2, 8, 32, 128, 512, 2048],
     "layers": [1, 2, 4, 8, 16],
     "bins": [4, 8, 16, 32],
     "rows": [32, 128, 512, 2048, 8192],
