@@ -6,9 +6,10 @@
     python benchmarks/images.py draw    --data-dir DIR [--model FILE]   pictures of it
     python benchmarks/images.py ship    --data-dir DIR [--model FILE]   saved_models/mnist, and its test values
     python benchmarks/images.py nats    --data-dir DIR                  the protocol of Papamakarios et al. (2017)
+    python benchmarks/images.py classes --data-dir DIR [--epochs 4]     given the class: bits, and Bayes' rule
 
-DIR holds mnist.npz, or one other .npz file: x_train and x_test [n, h, w] or [n, h, w, c], uint8. The last sixth of
-x_train validates; x_test is read by `measure` and `nats` alone.
+DIR holds mnist.npz, or one other .npz file: x_train and x_test [n, h, w] or [n, h, w, c], uint8; for `classes` also
+y_train and y_test [n]. The last sixth of x_train validates; x_test is read by `measure`, `nats` and `classes` alone.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ BATCH = 64
 EMA = 0.999  # of the weights, in a long run; of a short one, the last twentieth counts
 
 #: Name of an architecture: the flow of an event shape, and its learning rate.
-ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
-    "subscale": (lambda shape: nvp.SubscaleFlow.preset(shape, seed=0), 3e-3),
+ARCHITECTURES: dict[str, tuple[Callable[..., nvp.Flow], float]] = {
+    "subscale": (lambda shape, **more: nvp.SubscaleFlow.preset(shape, seed=0, **more), 3e-3),
     "subscale, 8 groups": (lambda shape: nvp.SubscaleFlow.preset(shape, num_groups=8, hidden_units=48, seed=0), 3e-3),
     "subscale, no quantiles": (
         lambda shape: nvp.Flow(
@@ -72,34 +73,41 @@ ARCHITECTURES: dict[str, tuple[Callable[[Any], nvp.Flow], float]] = {
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=["search", "train", "measure", "draw", "ship", "nats"])
+    parser.add_argument("task", choices=list(TASKS))
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/images"), help="folder for models and figures")
     parser.add_argument("--only", nargs="*", help="search: names of architectures")
     parser.add_argument("--minutes", type=float, help="search: for each architecture, 4; train: of this sitting, 360")
-    parser.add_argument("--epochs", type=int, default=30, help="train: length of the whole schedule")
+    parser.add_argument("--epochs", type=int, help="train, classes: length of the whole schedule, 30 and 4")
     parser.add_argument("--model", type=Path, help="measure: a .keras file; by default the one of `train`")
     parser.add_argument("--num-samples", type=int, default=16, help="measure: draws of the noise")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    {"search": search, "train": train, "measure": measure, "draw": draw, "ship": ship, "nats": nats}[args.task](args)
+    TASKS[args.task](args)
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training, validation and test images, uint8 [n, h, w, c]."""
-    found = folder / "mnist.npz" if (folder / "mnist.npz").exists() else next(iter(sorted(folder.glob("*.npz"))), None)
-    if found is None:
-        raise SystemExit(f"--data-dir: no .npz file in {folder}.")
-    with np.load(found) as file:
-        train, test = (file[key].reshape(*file[key].shape[:3], -1) for key in ("x_train", "x_test"))
+    train, test = (x.reshape(*x.shape[:3], -1) for x in arrays(folder, "x_train", "x_test"))
     held_out = len(train) // 6
     return train[:-held_out], train[-held_out:], test
 
 
-def fitted(name: str, shape: Any, steps: int) -> nvp.FlowModel:
+def arrays(folder: Path, *keys: str) -> list[np.ndarray]:
+    """Arrays of the .npz file in a folder."""
+    found = folder / "mnist.npz" if (folder / "mnist.npz").exists() else next(iter(sorted(folder.glob("*.npz"))), None)
+    if found is None:
+        raise SystemExit(f"--data-dir: no .npz file in {folder}.")
+    with np.load(found) as file:
+        return [file[key] for key in keys]
+
+
+def fitted(
+    name: str, shape: Any, steps: int, encoder: keras.layers.Layer | None = None, **arguments: Any
+) -> nvp.FlowModel:
     """The compiled model of an architecture, for a schedule of `steps`."""
     make, rate = ARCHITECTURES[name]
-    model = nvp.FlowModel(nvp.Dequantized(make(shape)))
+    model = nvp.FlowModel(nvp.Dequantized(make(shape, **arguments)), encoder)
     warmup = min(100, steps // 10 + 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup, 0.01, warmup_target=rate, warmup_steps=warmup
@@ -210,13 +218,14 @@ def train(args: argparse.Namespace) -> None:
     """The preset; weights of the best validation bits in flow.keras, the state of the schedule beside it."""
     train_set, validation, _ = load(args.data_dir)
     per_epoch = len(train_set) // BATCH
-    model = fitted("subscale", train_set.shape[1:], args.epochs * per_epoch)
+    epochs = args.epochs or 30
+    model = fitted("subscale", train_set.shape[1:], epochs * per_epoch)
     print(f"{model.count_params():,} weights", flush=True)
     best = args.out / "best.json"
     model.fit(
         train_set[: per_epoch * BATCH],
         batch_size=BATCH,
-        epochs=args.epochs,
+        epochs=epochs,
         validation_data=(validation,),
         validation_batch_size=500,
         callbacks=[
@@ -364,6 +373,49 @@ def nats(args: argparse.Namespace) -> None:
     (args.out / "nats.json").write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures, indent=1))
 
+
+def classes(args: argparse.Namespace) -> None:
+    """The preset given the class: test bits, how often Bayes' rule finds the class, a row of samples for each."""
+    train_set, _, test = load(args.data_dir)
+    labels, test_labels = arrays(args.data_dir, "y_train", "y_test")
+    count, per_epoch, epochs = int(labels.max()) + 1, len(train_set) // BATCH, args.epochs or 4
+    encoder = keras.Sequential([keras.layers.Embedding(count, 16)])
+    model = fitted("subscale", train_set.shape[1:], epochs * per_epoch, encoder, condition_shape=[16])
+    model.fit(
+        labels[: per_epoch * BATCH],
+        train_set[: per_epoch * BATCH],
+        batch_size=BATCH,
+        epochs=epochs,
+        callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Log(args.out / "classes.jsonl")],
+        verbose=0,
+    )
+    log_prob = tf.function(lambda x, seed: model.log_prob(x[:, tf.newaxis], condition=tf.range(count), seed=seed))
+    parts = [tf.constant(test[i : i + 20], tf.int32) for i in range(0, min(len(test), 2000), 20)]
+    found = np.concatenate([log_prob(part, tf.constant([1, i])).numpy() for i, part in enumerate(parts)])
+    right = test_labels[: len(found)]
+    bits = -found[np.arange(len(found)), right] / math.log(2.0) / test[0].size
+    figures = {
+        "images": len(found),
+        "bits_1": float(bits.mean()),
+        "standard_error": float(bits.std() / np.sqrt(len(bits))),
+        "found by Bayes' rule": float(np.mean(found.argmax(axis=1) == right)),
+    }
+    (args.out / "classes.json").write_text(json.dumps(figures, indent=1))
+    print(json.dumps(figures, indent=1))
+    samples = model.sample(14, condition=np.arange(count), seed=1, temperature=0.85).numpy()
+    rows = {str(label): samples[:, label] for label in range(count)}
+    nvp.evaluation.plot_images(rows, args.out / "classes.png", levels=256)
+
+
+TASKS = {
+    "search": search,
+    "train": train,
+    "measure": measure,
+    "draw": draw,
+    "ship": ship,
+    "nats": nats,
+    "classes": classes,
+}
 
 if __name__ == "__main__":
     main()
