@@ -26,7 +26,7 @@ class FlowPlusPlus(ImageRecipe):
     Each coupling is a `MixtureOfLogistics` whose parameters come from a `GatedConvNet`, after an ActNorm and, where
     channels are split, a 1 × 1 convolution. Pixels in [0, 1], as `Dequantized` makes them, go through a logit first.
     With learned noise (`Dequantized(flow, noise=...)`) it is the model of the paper but for
-    the networks' attention.
+    the networks' attention. Its wide networks need a learning rate that is warmed up over some hundred steps.
 
     Args:
       event_shape: [h, w, c]; h and w even.
