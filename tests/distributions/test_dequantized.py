@@ -169,3 +169,35 @@ def test_samples_with_their_log_prob_and_bits_of_a_model():
     assert log_prob.shape == [5]
     bits = model.bits_per_dim(x, num_samples=3, seed=2)
     np.testing.assert_allclose(bits, -model.log_prob(x, num_samples=3, seed=2) / (2 * np.log(2.0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [3, 17, 256, 65536])
+def test_noise_never_leaves_a_level(levels):
+    flow = nvp.Flow(StandardNormal([4096]), Chain([nvp.bijectors.Logit()]))
+    digits = nvp.Dequantized(flow, levels=levels)
+    x = tf.tile(tf.range(levels)[-4096:], [4096 // levels + 1])[:4096]
+    for u in (0.0, 1e-9, 0.5, 1.0 - 2.0**-24, 1.0):
+        y = digits.add_noise(x, tf.fill([4096], u))
+        np.testing.assert_array_equal(digits.quantize(y), x)
+        assert float(tf.reduce_min(y)) > 0.0
+        assert float(tf.reduce_max(y)) < 1.0
+
+
+def test_nan_becomes_no_integer():
+    digits = nvp.Dequantized(randomized(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0)))
+    z = np.full([2, 16], np.nan, np.float32)
+    with pytest.raises(ValueError, match="NaN where integers should come of"):
+        digits.decode(z)
+    assert not tf.function(digits.decode)(z)[0].numpy().any()
+
+
+def test_what_is_out_of_range_has_no_latents_and_no_density_in_a_graph():
+    digits = nvp.Dequantized(randomized(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0)))
+    digits.initialize(np.random.default_rng(0).integers(256, size=(20, 4, 4, 1)))
+    x = np.stack([np.full([4, 4, 1], 7), np.full([4, 4, 1], 7 + 2**32), np.full([4, 4, 1], -1)])
+    log_prob = tf.function(digits.log_prob)(tf.constant(x, tf.int64), seed=0).numpy()
+    assert np.isfinite(log_prob[0])
+    assert (log_prob[1:] == -np.inf).all()
+    z = tf.function(lambda x: digits.encode(x, seed=0)[0])(tf.constant(x, tf.int64)).numpy()
+    assert np.isfinite(z[0]).all()
+    assert np.isnan(z[1:]).all()

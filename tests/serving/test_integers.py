@@ -66,3 +66,20 @@ def test_what_can_not_be_has_no_density(rng, tmp_path):
     for wrong in (x + 256, x - 1.0, x + 0.5):
         with pytest.raises(ValueError, match="integers that fit uint8"):
             served.log_prob(wrong)
+
+
+def test_a_condition_is_real_and_what_is_out_of_range_has_no_latents(rng, tmp_path):
+    model = nvp.Dequantized(glow(0, condition_shape=[3]), levels=17)
+    x, condition = rng.integers(17, size=(6, 4, 4, 1)), rng.normal(size=(6, 3)).astype(np.float32)
+    model.initialize(x, condition)
+    served = load(export(model, tmp_path / "digits", verify=False))
+    np.testing.assert_array_equal(served.decode(*served.encode(x, condition, seed=1)[:1], condition)[0], x)
+    other = served.log_prob(x, condition + 0.3, seed=1)
+    assert np.isfinite(other).all()
+    assert (other != served.log_prob(x, condition, seed=1)).all()
+    condition[2] = np.nan
+    assert np.isnan(served.log_prob(x, condition, seed=1)).nonzero()[0].tolist() == [2]
+    condition[2] = 0.0
+    x[4, 0, 0, 0] = 17
+    z, _ = served.encode(x, condition, seed=1)
+    assert np.isnan(z).any(axis=1).nonzero()[0].tolist() == [4]

@@ -94,3 +94,19 @@ def test_components_that_start_alike_would_stay_alike():
 def test_raw_numbers_of_another_count_are_refused():
     with pytest.raises(ValueError, match="`raw` must have 8 numbers"):
         MixtureOfLogistics(num_components=2).inverse(tf.zeros([3]), tf.zeros([7, 3]))
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_a_gap_between_narrow_components_has_a_solution_and_finite_gradients(dtype):
+    mixture = MixtureOfLogistics(num_components=2)
+    raw = tf.constant([[0.0], [0.0], [0.0], [0.0], [-80.0], [-80.0], [0.0], [0.0]], dtype)
+    raw += tf.constant([[0.0]] * 2 + [[4.0], [10.0]] + [[0.0]] * 4, dtype)  # means 3 and 11
+    z = tf.constant([0.0], dtype)
+    with tf.GradientTape() as tape:
+        tape.watch([z, raw])
+        x, log_det = mixture.forward(z, raw)
+        total = x + log_det
+    assert np.isfinite(x).all()
+    assert np.isfinite(log_det).all()
+    assert abs(float(x[0]) - 7.0) < 0.1
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(total, [z, raw]))

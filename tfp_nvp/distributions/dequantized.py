@@ -114,10 +114,11 @@ class Dequantized(tfd.Distribution):
 
     def add_noise(self, x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         """(x + u) / levels, in (0, 1), of integers x and numbers u in [0, 1]."""
-        # Rounding may not put an outermost value on the bounds, where a flow of the interval has no density.
-        resolution = u.dtype.as_numpy_dtype(np.finfo(u.dtype.as_numpy_dtype).eps)
-        y = (tf.cast(x, u.dtype) + u) / self.levels
-        return tf.clip_by_value(y, resolution / self.levels, 1.0 - resolution)
+        # Rounding may not put a value into another level, nor on the bounds, where a flow of [0, 1] has no density.
+        resolution = 4.0 * np.finfo(u.dtype.as_numpy_dtype).eps
+        x = tf.cast(tf.clip_by_value(x, 0, self.levels - 1), u.dtype)
+        lowest, highest = tf.maximum(x * (1.0 + resolution), resolution), (x + 1.0) * (1.0 - resolution)
+        return tf.clip_by_value(x + u, lowest, highest) / self.levels
 
     def add_learned_noise(self, x: tf.Tensor, v: tf.Tensor, log_q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(x + u) / levels and log q(u | x), of a draw v of `noise` and its log-density, u = sigmoid(v)."""
@@ -128,12 +129,26 @@ class Dequantized(tfd.Distribution):
         """log p(y) − d log levels − log q for y, log q as of `dequantize`: [...]; −∞ where x is out of range."""
         given = {} if condition is None else {"condition": condition}
         log_weight = self.flow.log_prob(y, **given) - self._size * math.log(self.levels) - log_q
-        possible = tf.reduce_all((x >= 0) & (x < self.levels), axis=self._axes)
-        return tf.where(possible, log_weight, tf.constant(-np.inf, log_weight.dtype))
+        return tf.where(self.is_possible(x), log_weight, tf.constant(-np.inf, log_weight.dtype))
+
+    def is_possible(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether all numbers of an event are within range: [..., *event] → [...]."""
+        return tf.reduce_all((x >= 0) & (x < self.levels), axis=self._axes)
 
     def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tuple[tf.Tensor, None]:
         """Latents of integers, with noise drawn from `seed`: [..., *event] → [..., *z event]; they have no log-det."""
-        return self.flow.encode(self.dequantize(x, seed)[0], condition)[0], None
+        x = self.as_integers(x)
+        return self.possible_latents(x, self.flow.encode(self.dequantize(x, seed)[0], condition)[0]), None
+
+    def possible_latents(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        """The latents z of x; NaN, in a graph, where x is out of range."""
+        if tf.executing_eagerly():  # `as_integers` has seen to it
+            return z
+        possible = self.is_possible(x)
+        possible = tf.reshape(
+            possible, tf.concat([tf.shape(possible), [1] * self.flow.distribution.event_shape.rank], 0)
+        )
+        return tf.where(possible, z, tf.constant(np.nan, z.dtype))
 
     def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, None]:
         """The integers of latents: [..., *z event] → [..., *event]; they have no log-det."""
@@ -225,10 +240,23 @@ class Dequantized(tfd.Distribution):
                 )
         if x.dtype.is_floating:  # in a graph: −1 is out of range too
             return tf.where(x == tf.floor(x), tf.cast(x, tf.int32), -1)
+        if x.dtype in (tf.int64, tf.uint32, tf.uint64):  # a cast would wrap
+            zero, levels = tf.zeros([], x.dtype), tf.cast(self.levels, x.dtype)
+            return tf.where((x >= zero) & (x < levels), tf.cast(x, tf.int32), -1)
         return tf.cast(x, tf.int32)
 
     def quantize(self, y: tf.Tensor) -> tf.Tensor:
-        """Real numbers rounded down; those beyond the unit interval become the nearest level."""
+        """Real numbers rounded down; those beyond the unit interval become the nearest level.
+
+        Raises:
+          ValueError: for NaN. In a graph it becomes level 0.
+        """
+        lost = tf.math.is_nan(y)
+        if tf.executing_eagerly() and tf.reduce_any(lost):
+            raise ValueError(
+                f"{self.name} has NaN where integers should come of: are latents, condition and weights finite?"
+            )
+        y = tf.where(lost, tf.zeros_like(y), y)
         return tf.cast(tf.clip_by_value(tf.floor(y * self.levels), 0, self.levels - 1), tf.int32)
 
     def centered(self, x: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.distributions import Dequantized
 from tfp_nvp.training import AnomalyDetector
 
 tfd = tfp.distributions
@@ -67,7 +68,8 @@ def condition_specs(model: Served) -> Specs:
     if shape is None:
         return {}
     if model.encoder is None:
-        return {"condition": rows("condition", shape, model.distribution.dtype)}
+        flow = model.distribution.flow if isinstance(model.distribution, Dequantized) else model.distribution
+        return {"condition": rows("condition", shape, flow.dtype)}
     inputs = _encoder_inputs(model.encoder)
     if not isinstance(inputs, (dict, list, tuple)):
         return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}

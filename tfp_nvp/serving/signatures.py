@@ -133,8 +133,9 @@ def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> 
         return {"x": tf.cast(distribution.decode(base_rows(flow, seed, given, temperature), given)[0], integers)}
 
     def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        y, _ = dequantize_rows(distribution, tf.cast(x, tf.int32), seed)
-        return {"z": flow.encode(y, condition_of(model, raw))[0]}
+        x = tf.cast(x, tf.int32)
+        y, _ = dequantize_rows(distribution, x, seed)
+        return {"z": distribution.possible_latents(x, flow.encode(y, condition_of(model, raw))[0])}
 
     def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         return {"x": tf.cast(distribution.decode(z, condition_of(model, raw))[0], integers)}

@@ -9,6 +9,9 @@ from tfp_nvp import checks
 from tfp_nvp.transformers.affine import Affine
 from tfp_nvp.transformers.transformer import Transformer
 
+#: How far a solution may be off, in units of rounding.
+_RESOLUTION = 4.0
+
 
 class MixtureOfLogistics(Transformer):
     """z = a(logit F(x)), F the distribution function of a mixture of k logistics, and a affine.
@@ -58,9 +61,17 @@ class MixtureOfLogistics(Transformer):
         z, mixture, affine = self._parts(z, raw)
         y, log_det = Affine(bound=self.bound).forward(z, affine)
         solution = tf.stop_gradient(mixture.solve(y))
-        # One more step of Newton's, differentiable: its gradient is that of the implicit function.
+        # One more step of Newton's, differentiable: its gradient is that of the implicit function. Between narrow
+        # components it may be infinite, and the step is no better than the solution: both are bounded.
         value, log_slope = mixture.logit_and_log_slope(solution)
-        x = solution + (y - value) * tf.exp(-tf.stop_gradient(log_slope))
+        most = 0.4 * np.log(np.finfo(y.dtype.as_numpy_dtype).max)
+        step = (y - value) * tf.exp(tf.minimum(-tf.stop_gradient(log_slope), most))
+        resolution = _RESOLUTION * np.finfo(y.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(solution))
+        x = (
+            solution
+            + tf.stop_gradient(tf.clip_by_value(step, -resolution, resolution))
+            + (step - tf.stop_gradient(step))
+        )
         return x, log_det - mixture.logit_and_log_slope(x)[1]
 
     def _parts(self, value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, _Mixture, tf.Tensor]:
@@ -103,7 +114,7 @@ class _Mixture:
         """The x of logit F(x) = y."""
         ends = self.means + tf.exp(self.log_scales) * y
         low, high = tf.reduce_min(ends, axis=0), tf.reduce_max(ends, axis=0)
-        resolution = 4.0 * np.finfo(y.dtype.as_numpy_dtype).eps
+        resolution = _RESOLUTION * np.finfo(y.dtype.as_numpy_dtype).eps
 
         def open_(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
             return tf.reduce_any(tf.abs(move) > resolution * (1.0 + tf.abs(x)))
