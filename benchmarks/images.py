@@ -306,7 +306,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """samples.png: at temperatures; ways.png: between test images, and the ends of the ranking."""
+    """samples.png: at temperatures; ways.png: to latents and back, between test images, and the ends of the ranking."""
     _, _, test = load(args.data_dir)
     digits = keras.saving.load_model(args.model or args.out / "flow.keras").distribution
     count = 14
@@ -317,7 +317,12 @@ def draw(args: argparse.Namespace) -> None:
     decode = tf.function(lambda z: digits.decode(z)[0])
     z = encode(tf.constant(test[:8], tf.int32)).numpy()
     way = np.linspace(0.0, 1.0, count, dtype=np.float32)[:, np.newaxis]
-    rows = {f"way {i // 2 + 1}": decode((1 - way) * z[i] + way * z[i + 1]).numpy() for i in range(0, 8, 2)}
+    y, _ = digits.dequantize(test[:count], seed=0)
+    back = tf.function(lambda y: digits.flow.decode(digits.flow.encode(y)[0])[0])(y)
+    error = digits.levels * tf.abs(back - y)  # in grey levels
+    rows = {"test images": test[:count], "and back": digits.quantize(back).numpy()}
+    rows["error × 10⁸"] = digits.quantize(1e8 * error / digits.levels).numpy()
+    rows |= {f"way {i // 2 + 1}": decode((1 - way) * z[i] + way * z[i + 1]).numpy() for i in range(0, 8, 2)}
     log_prob = tf.function(lambda x: digits.log_prob(x, seed=0))
     order = np.argsort(np.concatenate([log_prob(tf.constant(part, tf.int32)) for part in np.array_split(test, 20)]))
     rows |= {"most likely": test[order[::-1][:count]], "least likely": test[order[:count]]}
