@@ -72,3 +72,5 @@ def test_a_conditional_model_needs_its_condition_before_the_first_epoch(tmp_path
     x = np.random.default_rng(0).integers(0, 4, size=(8, 4, 4, 1))
     with pytest.raises(ValueError, match=r"give SampleImages\(condition="):
         model.fit(np.zeros([8, 2], np.float32), x, verbose=0, callbacks=[SampleImages(tmp_path)])
+    with pytest.raises(ValueError, match=r"a row for each image, \[n, \*\[2\]\]; got shape \[2\]"):
+        model.fit(np.zeros([8, 2], np.float32), x, verbose=0, callbacks=[SampleImages(tmp_path, condition=[1, 0])])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
@@ -71,6 +72,11 @@ class SampleImages(keras.callbacks.Callback):
         if self.model.is_conditional != (self.condition is not None):
             needs = "needs a condition: give SampleImages(condition=...)" if self.condition is None else "takes none"
             raise ValueError(f"`condition` does not fit: the model {needs}.")
+        if self.condition is not None and self.model.encoder is None:
+            expected = list(self.model.distribution.condition_shape)
+            given = list(np.shape(self.condition))
+            if given[1:] != expected or len(given) != len(expected) + 1:
+                raise ValueError(f"`condition` must have a row for each image, [n, *{expected}]; got shape {given}.")
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._writer = None if self.log_dir is None else tf.summary.create_file_writer(str(self.log_dir))
