@@ -15,6 +15,8 @@ y_train and y_test [n]. The last sixth of x_train validates; x_test is read by `
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import math
 import os
@@ -49,31 +51,56 @@ def subscale(shape: tuple[int, ...], **arguments: Any) -> nvp.SubscaleFlow:
     return nvp.SubscaleFlow(shape, seed=0, **{**sizes, **arguments})
 
 
-#: Name of an architecture: the flow of an event shape, and its learning rate.
-ARCHITECTURES: dict[str, tuple[Callable[..., nvp.Flow], float]] = {
-    "subscale": (subscale, 3e-3),
-    "subscale, 8 groups": (lambda shape: subscale(shape, num_groups=8, hidden_units=48), 3e-3),
-    "subscale, no quantiles": (
-        lambda shape: nvp.Flow(
-            tfd.Sample(tfd.Logistic(tf.constant(0.0, tf.float64), 1.0), [math.prod(shape)]),
-            nvp.bijectors.Chain(
-                [
-                    nvp.bijectors.Logit(1e-6),
-                    subscale(shape, num_bins=None).bijector,
-                ]
-            ),
-        ),
-        3e-3,
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A flow of an event shape, and how it is fitted.
+
+    Args:
+      make: event shape → flow.
+      rate: the learning rate after the warm-up.
+      final: what part of it is left at the end of the cosine; 1 for a constant rate.
+      average: whether weights are averaged.
+    """
+
+    make: Callable[..., nvp.Flow]
+    rate: float = 3e-3
+    final: float = 0.01
+    average: bool = True
+
+
+def unquantized(shape: tuple[int, ...]) -> nvp.Flow:
+    """The preset after a logit in place of `Quantile`."""
+    base = tfd.Sample(tfd.Logistic(tf.constant(0.0, tf.float64), 1.0), [math.prod(shape)])
+    return nvp.Flow(base, nvp.bijectors.Chain([nvp.bijectors.Logit(1e-6), subscale(shape, num_bins=None).bijector]))
+
+
+CONTESTANTS = {
+    "subscale": Contestant(subscale),
+    "subscale, wider, one block": Contestant(functools.partial(subscale, hidden_units=46, num_blocks=1)),
+    "subscale, narrower, four blocks": Contestant(functools.partial(subscale, hidden_units=22, num_blocks=4)),
+    "subscale, 8 wider groups": Contestant(functools.partial(subscale, num_groups=8, hidden_units=48)),
+    "subscale, factor 2": Contestant(functools.partial(subscale, factor=2, num_groups=4)),
+    "subscale, mixtures": Contestant(
+        functools.partial(subscale, transformer=MixtureOfLogistics(num_components=4)), rate=1e-3
     ),
-    "Glow, affine": (lambda shape: nvp.Glow(shape, num_steps=8, hidden_units=96, seed=0), 1e-3),
-    "Glow, spline": (
-        lambda shape: nvp.Glow(shape, num_steps=4, hidden_units=96, transformer=RationalQuadratic(num_bins=8), seed=0),
+    "subscale, no quantiles": Contestant(unquantized),
+    "subscale, rate 1e-3": Contestant(subscale, rate=1e-3),
+    "subscale, constant rate": Contestant(subscale, final=1.0),
+    "subscale, constant rate, no average": Contestant(subscale, final=1.0, average=False),
+    "subscale, no average": Contestant(subscale, average=False),
+    "Glow, affine": Contestant(functools.partial(nvp.Glow, num_steps=8, hidden_units=96, seed=0), 1e-3),
+    "Glow, splines": Contestant(
+        functools.partial(nvp.Glow, num_steps=4, hidden_units=96, transformer=RationalQuadratic(num_bins=8), seed=0),
         1e-3,
     ),
-    "RealNVP": (lambda shape: nvp.ImageRealNVP(shape, num_levels=2, hidden_units=32, seed=0), 1e-3),
-    "Flow++": (
-        lambda shape: nvp.FlowPlusPlus(
-            shape, hidden_units=24, transformer=MixtureOfLogistics(num_components=4), seed=0
+    "RealNVP": Contestant(functools.partial(nvp.ImageRealNVP, num_levels=2, hidden_units=32, seed=0), 1e-3),
+    "Flow++": Contestant(
+        functools.partial(
+            nvp.FlowPlusPlus,
+            num_couplings=(2, 2, 2),
+            hidden_units=24,
+            transformer=MixtureOfLogistics(num_components=4),
+            seed=0,
         ),
         1e-3,
     ),
@@ -86,8 +113,8 @@ def main() -> None:
     parser.add_argument("task", choices=list(TASKS))
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/images"), help="folder for models and figures")
-    parser.add_argument("--only", nargs="*", help="search: names of architectures")
-    parser.add_argument("--minutes", type=float, help="search: for each architecture, 4; train: of this sitting, 360")
+    parser.add_argument("--only", nargs="*", help="search: names of contestants")
+    parser.add_argument("--minutes", type=float, help="search: for each contestant, 4; train: of this sitting, 360")
     parser.add_argument("--epochs", type=int, help="train, classes: length of the whole schedule, 30 and 4")
     parser.add_argument("--model", type=Path, help="measure: a .keras file; by default the one of `train`")
     parser.add_argument("--num-samples", type=int, default=16, help="measure: draws of the noise")
@@ -115,16 +142,15 @@ def arrays(folder: Path, *keys: str) -> list[np.ndarray]:
 def fitted(
     name: str, shape: Any, steps: int, encoder: keras.layers.Layer | None = None, **arguments: Any
 ) -> nvp.FlowModel:
-    """The compiled model of an architecture, for a schedule of `steps`."""
-    make, rate = ARCHITECTURES[name]
-    model = nvp.FlowModel(nvp.Dequantized(make(shape, **arguments)), encoder)
+    """The compiled model of a contestant, for a schedule of `steps`."""
+    contestant = CONTESTANTS[name]
+    model = nvp.FlowModel(nvp.Dequantized(contestant.make(shape, **arguments)), encoder)
     warmup = min(100, steps // 10 + 1)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, 0.01, warmup_target=rate, warmup_steps=warmup
+        0.0, steps - warmup, contestant.final, warmup_target=contestant.rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.Adam(
-        schedule, use_ema=True, ema_momentum=min(EMA, 1.0 - 20.0 / max(steps, 21)), global_clipnorm=50.0
-    )
+    momentum = min(EMA, 1.0 - 20.0 / max(steps, 21))
+    optimizer = keras.optimizers.Adam(schedule, use_ema=contestant.average, ema_momentum=momentum, global_clipnorm=50.0)
     model.compile(optimizer, jit_compile=True)
     return model
 
@@ -175,11 +201,11 @@ class Log(keras.callbacks.Callback):
 
 
 def search(args: argparse.Namespace) -> None:
-    """Every architecture for as long, each with a schedule that ends then; a table, and a picture."""
+    """Every contestant for as long, each with a schedule that ends then; a table, and a picture."""
     train_set, validation, _ = load(args.data_dir)
     minutes = args.minutes or 4.0
-    for name in args.only or ARCHITECTURES:
-        path = args.out / f"search_{name.replace(',', '').replace(' ', '_')}.jsonl"
+    for name in args.only or CONTESTANTS:
+        path = args.out / f"search {name}.jsonl"
         if path.exists():
             continue
         model = fitted(name, train_set.shape[1:], 10**6)
@@ -190,13 +216,14 @@ def search(args: argparse.Namespace) -> None:
         step = (time.monotonic() - start) / 20
         steps_per_epoch = max(1, int(60.0 * minutes / step / 12))
         model = fitted(name, train_set.shape[1:], 12 * steps_per_epoch)
+        averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if CONTESTANTS[name].average else []
         model.fit(
             batches,
             steps_per_epoch=steps_per_epoch,
             epochs=12,
             validation_data=(validation[:2000],),
             validation_batch_size=500,
-            callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch=True), Log(path)],
+            callbacks=[*averaging, Log(path)],
             verbose=0,
         )
         last = json.loads(path.read_text().splitlines()[-1])
@@ -208,14 +235,27 @@ def draw_search(folder: Path) -> None:
     """search.png: validation bits against seconds."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for path in sorted(folder.glob("search_*.jsonl")):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        name = path.stem.removeprefix("search_").replace("_", " ")
-        axes.plot([line["seconds"] / 60 for line in lines], [line["val_bits_per_dim"] for line in lines], label=name)
-    axes.set(xlabel="minutes of two cores", ylabel="validation bits per dimension", ylim=(1.0, 3.5))
-    axes.legend(frameon=False)
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    panels = figure.subplots(1, 2)
+    varied = {name: name.startswith("subscale, ") for name in CONTESTANTS}
+    for axes, title, chosen in (
+        (panels[0], "Architectures", [name for name in CONTESTANTS if not varied[name]]),
+        (panels[1], "The preset, varied", [name for name in CONTESTANTS if name == "subscale" or varied[name]]),
+    ):
+        for i, name in enumerate(chosen):
+            path = folder / f"search {name}.jsonl"
+            if not path.exists():
+                continue
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            minutes = [line["seconds"] / 60 for line in lines]
+            style = "-" if i < 6 else "--"
+            axes.plot(
+                minutes, [line["val_bits_per_dim"] for line in lines], style, label=name.removeprefix("subscale, ")
+            )
+        axes.set(title=title, xlabel="minutes of two cores", ylabel="validation bits per dimension")
+        axes.legend(frameon=False)
+    panels[0].set_ylim(1.0, 3.5)
+    panels[1].set_ylim(1.0, 1.6)
     figure.savefig(folder / "search.png", dpi=120)
 
 

@@ -20,6 +20,11 @@ def integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> 
     return int(value)
 
 
+def seed(name: str, value: Any) -> int | None:
+    """`value` as an `int` that is not negative, or None; or a `TypeError` / `ValueError`."""
+    return None if value is None else integer(name, value, 0)
+
+
 def positive(name: str, value: Any) -> float:
     """`value` as a finite positive `float`, or a `TypeError` / `ValueError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -25,9 +25,14 @@ def rank(shape: BatchShape) -> int:
 
 
 def broadcast(a: BatchShape, b: BatchShape) -> BatchShape:
-    """The shape to which `a` and `b` broadcast, by numpy's rules."""
+    """The shape to which `a` and `b`, of values and of conditions, broadcast by numpy's rules."""
     if isinstance(a, list) and isinstance(b, list):
-        return [int(size) for size in np.broadcast_shapes(tuple(a), tuple(b))]
+        try:
+            return [int(size) for size in np.broadcast_shapes(tuple(a), tuple(b))]
+        except ValueError:
+            raise ValueError(
+                f"Values and conditions must have batch shapes that broadcast, such as equal ones; got {a} and {b}."
+            ) from None
     return tf.broadcast_dynamic_shape(tf.convert_to_tensor(a, tf.int32), tf.convert_to_tensor(b, tf.int32))
 
 

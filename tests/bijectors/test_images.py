@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import masks
-from tfp_nvp.bijectors import ActNorm, Chain, InvertibleConv1x1, InvertibleLinear, Multiscale, Squeeze
+from tfp_nvp.bijectors import ActNorm, Chain, InvertibleConv1x1, InvertibleLinear, Logit, Multiscale, Squeeze
 from tfp_nvp.bijectors.invertible_linear import random_orthogonal
 
 tfb = tfp.bijectors
@@ -115,3 +115,10 @@ def test_a_multiscale_that_lets_out_too_much():
         Multiscale([Squeeze(), ActNorm([2, 2, 2])], [4, 4, 1], leaving=[1, 1])
     with pytest.raises(ValueError, match=r"less than the 4 channels there are after level 0; got 4"):
         Multiscale([Squeeze(), ActNorm([2, 2, 2])], [4, 4, 1], leaving=[4])
+
+
+def test_values_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="`x` must have at least 3 dimensions for squeeze"):
+        Squeeze().inverse(tf.ones([4, 4]))
+    with pytest.raises(TypeError, match="`x` must hold floating-point numbers; got int32"):
+        Logit().inverse([0, 1])

@@ -71,6 +71,15 @@ def test_errors_say_what_to_do():
         Quantile([1], smoothing=1.5)
 
 
+@pytest.mark.parametrize("layer", [Quantile([2], num_bins=4), Logit(0.0), Logit(0.05)], ids=["quantile", "0", "0.05"])
+def test_beyond_the_ends_the_density_is_zero(layer):
+    inside = np.array([[0.0, 1.0], [0.3, 1.0 + 1e-7]], np.float32)
+    outside = np.array([[-0.2, 0.5], [0.5, 1.2], [255.0, 0.0]], np.float32)
+    _, log_det = layer.inverse_and_log_det(np.concatenate([inside, outside]), event_ndims=1)
+    assert np.isfinite(log_det[:2]).all()
+    assert (log_det.numpy()[2:] == -np.inf).all()
+
+
 @pytest.mark.parametrize("bad", [[[0.0], [100.0]], [[-0.1], [0.5]], [[np.nan], [0.5]], np.zeros([0, 1])])
 def test_data_outside_the_unit_interval_set_nothing(bad):
     layer = Quantile([1])

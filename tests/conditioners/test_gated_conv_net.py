@@ -53,8 +53,3 @@ def test_features_are_bounded_thresholds():
     features = layer(tf.constant([[[[0.0], [1e6]]]])).numpy()
     np.testing.assert_allclose(features[0, 0, 0], np.tanh([1.0, -1.0, -3.0, -5.0]), rtol=1e-5)
     np.testing.assert_array_equal(features[0, 0, 1], np.ones(4))
-
-
-def test_numbers_of_numpy_are_integers_too():
-    net = GatedConvNet(np.int64(2), hidden_units=np.int64(3), num_blocks=np.int64(1), seed=np.int64(1))
-    assert net(tf.zeros([1, 2, 2, 1])).shape == (1, 2, 2, 2)

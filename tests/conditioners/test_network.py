@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfp_nvp import conditioners
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.conditioners.network import Network, variables_of
 
@@ -50,3 +51,43 @@ def test_variables_are_those_keras_has():
     network(layer)
     assert [id(v) for v in variables_of(layer)] == [id(v.value) for v in layer.variables]
     assert all(isinstance(v, tf.Variable) for v in variables_of(layer))
+
+
+def test_rows_and_conditions_that_do_not_fit_together_are_named():
+    with pytest.raises(ValueError, match=r"batch shapes that broadcast.*\[3\] and \[5\]"):
+        network(MLP(4))(tf.ones([3, 3]), tf.ones([5, 2]))
+
+
+@pytest.mark.parametrize("name", conditioners.__all__)
+def test_numbers_of_numpy_are_integers_too(name):
+    sizes = {"MLP": [np.int64(3)], "MADE": [np.int64(3)], "ZeroConv": None}
+    size = sizes.get(name, np.int64(3))
+    arguments = {"seed": np.int64(1)} | ({} if size is None else {"hidden_units": size})
+    layer = getattr(conditioners, name)(np.int64(4), **arguments)
+    outputs = layer(tf.ones(event_shape(name, 5)), condition=tf.ones([5, 1]))
+    assert outputs.shape[-1] == 4
+    assert type(layer)(**layer.get_config()).get_config() == layer.get_config()
+
+
+def event_shape(name, rows):
+    """Of events that a network takes."""
+    return (rows, 4, 4, 2) if "Conv" in name else (rows, 2)
+
+
+@pytest.mark.parametrize("name", conditioners.__all__)
+def test_seeds(name):
+    make = getattr(conditioners, name)
+
+    def weights(seed):
+        layer = make(4, seed=seed)
+        layer.build(event_shape(name, None))
+        return layer.get_weights()
+
+    for once, again in zip(weights(3), weights(3), strict=True):
+        np.testing.assert_array_equal(once, again)
+    matrices = [w for w in weights(3) if w.ndim > 1 and w.any()]
+    assert len({w.tobytes() for w in matrices}) == len(matrices)  # none is another's
+    with pytest.raises(TypeError, match=r"`seed` must be an integer; got 1\.5"):
+        make(4, seed=1.5)
+    with pytest.raises(ValueError, match="`seed` must be at least 0; got -1"):
+        make(4, seed=-1)

@@ -202,6 +202,12 @@ class Bijector(tfb.Bijector):
                     f"`{name}` must end in the event shape {list(self._event_shape)} of {self.name}; "
                     f"got shape {value.shape.as_list()}."
                 )
+            return value
+        least = self.forward_min_event_ndims if name == "z" else self.inverse_min_event_ndims
+        if isinstance(least, int) and value.shape.rank < least:
+            raise ValueError(
+                f"`{name}` must have at least {least} dimensions for {self.name}; got shape {value.shape.as_list()}."
+            )
         return value
 
     def _check_condition(self, condition: Any) -> tf.Tensor | None:

@@ -11,19 +11,24 @@ import tensorflow as tf
 from tfp_nvp import checks
 from tfp_nvp.bijectors.bijector import Bijector
 
+#: As far beyond a bound, a number is taken as on it.
+ROUNDING = 1e-6
+
 
 class Logit(Bijector):
     """z = logit(α + (1 − 2 α) x) of each number x in [0, 1].
 
         log dz/dx = log(1 − 2 α) − log p − log(1 − p),    p = α + (1 − 2 α) x
 
-    With α above zero the map is finite on the bounds; x is then between −α / (1 − 2 α) and 1 + α / (1 − 2 α).
+    With α above zero the map is finite on the bounds; x is then between −α / (1 − 2 α) and 1 + α / (1 − 2 α). Beyond
+    these (by more than 1e-6) the log-det is −inf: the density is zero there.
 
     Args:
       alpha: α in [0, ½): 0.05 in RealNVP, 1e-6 for MNIST in Papamakarios et al. (2017).
 
     Raises:
       ValueError: if α is out of its range.
+      TypeError: when used, for integers.
 
     >>> [round(float(z), 3) for z in Logit(0.05).inverse(tf.constant([0.0, 0.75, 1.0]))]
     [-2.944, 0.969, 2.944]
@@ -39,6 +44,14 @@ class Logit(Bijector):
             raise ValueError(f"`alpha` must be below 0.5; got {alpha}.")
         super().__init__(min_event_ndims=0, parameters=parameters, name=name)
 
+    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        if not value.dtype.is_floating:
+            raise TypeError(
+                f"`{name}` must hold floating-point numbers; got {value.dtype.name}. "
+                "Pixels that are integers belong in tfp_nvp.Dequantized."
+            )
+        return super()._check_event(name, value)
+
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         width = 1.0 - 2.0 * self.alpha
         x = (tf.sigmoid(z) - self.alpha) / width
@@ -48,5 +61,7 @@ class Logit(Bijector):
         width = 1.0 - 2.0 * self.alpha
         # From both ends, so that neither logarithm loses what is near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
-        log_p, log_rest = (tf.math.log(tf.maximum(self.alpha + width * part, least)) for part in (x, 1.0 - x))
-        return log_p - log_rest, math.log(width) - log_p - log_rest
+        p, rest = (self.alpha + width * part for part in (x, 1.0 - x))
+        log_p, log_rest = (tf.math.log(tf.maximum(part, least)) for part in (p, rest))
+        log_det = math.log(width) - log_p - log_rest
+        return log_p - log_rest, tf.where(tf.minimum(p, rest) < -ROUNDING, -math.inf, log_det)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.bijectors.logit import ROUNDING
 
 
 class Quantile(Bijector):
@@ -31,7 +32,7 @@ class Quantile(Bijector):
       smoothing: the part, in (0, 1], of p that all bins share alike, so that none is empty.
       dtype: of values.
 
-    A number outside [0, 1] gets the density of the end next to it, as under `Logit`.
+    Beyond [0, 1] (by more than 1e-6) the log-det is −inf: the density is zero there.
 
     Raises:
       ValueError: if an argument is out of its range.
@@ -98,7 +99,9 @@ class Quantile(Bijector):
         # From both ends, so that neither logarithm loses what is near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
         log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + part, above - part))
-        return log_f - log_rest, self._sum(tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest)
+        log_det = tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest
+        outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
+        return log_f - log_rest, self._sum(tf.where(outside, -math.inf, log_det))
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         _, below, above = self._tables()

@@ -7,12 +7,13 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
-from tfp_nvp.conditioners.inputs import join_channels, joined_channels
+from tfp_nvp.conditioners.conditioner import ImageConditioner
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners.inputs import joined_channels
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class ConvNet(keras.layers.Layer):
+class ConvNet(ImageConditioner):
     """Three convolutions, 3 × 3, 1 × 1 and 3 × 3, from an image to raw numbers for every pixel.
 
         h = activation(K₁ ∗ [inputs, condition] + b₁),  h = activation(W h + b₂)
@@ -44,16 +45,18 @@ class ConvNet(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.activation = keras.activations.get(activation)
-        self.seed = seed
-        first, second = (keras.initializers.GlorotUniform(None if seed is None else seed + i) for i in range(2))
+        first, second = (self._glorot(i) for i in range(2))
         self.input_layer = Convolution(hidden_units, kernel_initializer=first, dtype=self.dtype_policy, name="inputs")
         # A 1 × 1 convolution as what it is: one matrix product.
         self.hidden_layer = keras.layers.Dense(
-            hidden_units, activation=self.activation, kernel_initializer=second, dtype=self.dtype_policy, name="hidden"
+            self.hidden_units,
+            activation=self.activation,
+            kernel_initializer=second,
+            dtype=self.dtype_policy,
+            name="hidden",
         )
         self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
 
@@ -64,27 +67,19 @@ class ConvNet(keras.layers.Layer):
         self.output_layer.build((*image, self.hidden_units))
         self.built = True
 
-    def call(self, inputs: Any, condition: Any = None) -> Any:
-        return with_a_row(self._of_image, join_channels(inputs, condition))
-
-    def _of_image(self, image: Any) -> Any:
+    def of_image(self, image: Any) -> Any:
         h = self.activation(self.input_layer(image))
         return self.output_layer(self.hidden_layer(h))
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
         }
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class ZeroConv(keras.layers.Layer):
+class ZeroConv(ImageConditioner):
     """One 3 × 3 convolution from an image to raw numbers for every pixel, all zero at first.
 
         outputs = (K ∗ [inputs, condition] + c) · exp(3 s)
@@ -103,19 +98,12 @@ class ZeroConv(keras.layers.Layer):
     """
 
     def __init__(self, num_outputs: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, **kwargs)
         self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         self.output_layer.build((*inputs_shape[:-1], joined_channels(inputs_shape, condition_shape)))
         self.built = True
 
-    def call(self, inputs: Any, condition: Any = None) -> Any:
-        return with_a_row(self.output_layer, join_channels(inputs, condition))
-
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"num_outputs": self.num_outputs}
+    def of_image(self, image: Any) -> Any:
+        return self.output_layer(image)

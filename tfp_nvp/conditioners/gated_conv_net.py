@@ -7,13 +7,14 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
-from tfp_nvp.conditioners.inputs import join_channels, joined_channels
+from tfp_nvp.conditioners.conditioner import ImageConditioner
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners.inputs import joined_channels
 from tfp_nvp.conditioners.tanh_features import TanhFeatures
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class GatedConvNet(keras.layers.Layer):
+class GatedConvNet(ImageConditioner):
     """A residual network of gated 3 × 3 convolutions, from an image to raw numbers for every pixel.
 
         h = K ∗ [inputs, condition] + b
@@ -54,25 +55,19 @@ class GatedConvNet(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.layer_norm = layer_norm
         self.kernel_size = checks.integer("kernel_size", kernel_size, 1)
         self.num_features = None if num_features is None else checks.integer("num_features", num_features, 1)
-        self.seed = None if seed is None else checks.integer("seed", seed, 0)
-        num_outputs, hidden_units, num_blocks = self.num_outputs, self.hidden_units, self.num_blocks
-        num_features, kernel_size, seed = self.num_features, self.kernel_size, self.seed
-        self.features = None if num_features is None else TanhFeatures(num_features, dtype=self.dtype_policy)
         policy = self.dtype_policy
-        kernels = [
-            keras.initializers.GlorotUniform(None if seed is None else seed + i) for i in range(2 * num_blocks + 1)
-        ]
-        self.input_layer = Convolution(hidden_units, kernel_initializer=kernels[0], dtype=policy)
-        self.block_layers = [Convolution(hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[1::2]]
+        self.features = None if num_features is None else TanhFeatures(num_features, dtype=policy)
+        kernels = [self._glorot(i) for i in range(2 * num_blocks + 1)]
+        self.input_layer = Convolution(self.hidden_units, kernel_initializer=kernels[0], dtype=policy)
+        self.block_layers = [Convolution(self.hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[1::2]]
         self.gate_layers = [
-            keras.layers.Dense(2 * hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[2::2]
+            keras.layers.Dense(2 * self.hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[2::2]
         ]
         norm = keras.layers.LayerNormalization if layer_norm else keras.layers.Identity
         self.norms = [norm(dtype=policy) for _ in range(num_blocks)]
@@ -91,29 +86,22 @@ class GatedConvNet(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, condition: Any = None) -> Any:
-        if self.features is not None:
-            inputs = self.features(inputs)
-        return with_a_row(self._of_image, join_channels(inputs, condition))
+        return super().call(inputs if self.features is None else self.features(inputs), condition)
 
-    def _of_image(self, image: Any) -> Any:
+    def of_image(self, image: Any) -> Any:
         h = self.input_layer(image)
         for block, gate, norm in zip(self.block_layers, self.gate_layers, self.norms, strict=True):
             a, g = keras.ops.split(gate(_crelu(block(_crelu(h)))), 2, axis=-1)
             h = norm(h + a * keras.ops.sigmoid(g))
         return self.output_layer(_crelu(h))
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "hidden_units": self.hidden_units,
             "num_blocks": self.num_blocks,
             "layer_norm": self.layer_norm,
             "kernel_size": self.kernel_size,
             "num_features": self.num_features,
-            "seed": self.seed,
         }
 
 

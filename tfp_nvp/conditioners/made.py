@@ -67,7 +67,7 @@ class MADE(MaskedNetwork):
         count = len(self.hidden_units)
         self.hidden_layers = [self._masked(units, i) for i, units in enumerate(self.hidden_units)]
         self.condition_layers = [self._of_condition(units, count + i) for i, units in enumerate(self.hidden_units)]
-        self.condition_layers.append(self._of_condition(num_outputs, 0, kernel_initializer="zeros"))
+        self.condition_layers.append(self._of_condition(self.num_outputs, 0, kernel_initializer="zeros"))
 
     def evaluate(self, inputs: Any, apply: Apply) -> Any:
         h = inputs

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfp_nvp import checks, masks
+from tfp_nvp.conditioners.conditioner import Conditioner
 from tfp_nvp.conditioners.inputs import join, joined_size
 from tfp_nvp.conditioners.masked_dense import MaskedDense
 
@@ -17,7 +18,7 @@ from tfp_nvp.conditioners.masked_dense import MaskedDense
 Apply: TypeAlias = Callable[[MaskedDense, Any], tuple[Any, Any]]
 
 
-class MaskedNetwork(keras.layers.Layer, abc.ABC):
+class MaskedNetwork(Conditioner, abc.ABC):
     """What masked networks share: degrees, order, and the condition, which every unit may see.
 
     A subclass makes `hidden_layers` and `condition_layers` and says in `evaluate` how they
@@ -51,12 +52,10 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
         seed: int | None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.activation = _elementwise("activation", keras.activations.get(activation))
         self.order = None if order is None else checks.permutation("order", order)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = seed
         self.output_layer = MaskedDense(num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
 
     @abc.abstractmethod
@@ -106,16 +105,11 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
         pairs = zip(self.masked_layers, self.condition_layers, strict=True)
         return {layer: of_condition(join(condition)) for layer, of_condition in pairs if of_condition is not None}
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "activation": keras.activations.serialize(self.activation),
             "order": self.order,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "seed": self.seed,
         }
 
     def _sort(self, inputs: Any) -> Any:
@@ -141,9 +135,6 @@ class MaskedNetwork(keras.layers.Layer, abc.ABC):
         """A dense layer from the condition to a masked layer's units, the `index`-th to be seeded."""
         arguments = {"kernel_initializer": self._glorot(index), "use_bias": False, **arguments}
         return keras.layers.Dense(units, dtype=self.dtype_policy, **arguments)
-
-    def _glorot(self, index: int) -> keras.initializers.Initializer:
-        return keras.initializers.GlorotUniform(None if self.seed is None else self.seed + index)
 
 
 def _elementwise(name: str, activation: Any) -> Any:

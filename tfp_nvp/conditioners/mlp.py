@@ -8,11 +8,12 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp.conditioners.conditioner import Conditioner
 from tfp_nvp.conditioners.inputs import join, joined_size
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class MLP(keras.layers.Layer):
+class MLP(Conditioner):
     """Dense layers from a vector, and a condition if any, to `num_outputs` raw numbers.
 
         h = activation(W h + b)  for each hidden layer, from h = [inputs, condition]
@@ -47,27 +48,25 @@ class MLP(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.hidden_units("hidden_units", hidden_units)
         self.activation = keras.activations.get(activation)
         self.dropout = checks.fraction("dropout", dropout)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = seed
         self.hidden_layers = [
             keras.layers.Dense(
                 units,
                 activation=self.activation,
-                kernel_initializer=keras.initializers.GlorotUniform(None if seed is None else seed + i),
+                kernel_initializer=self._glorot(i),
                 kernel_regularizer=self.kernel_regularizer,
                 dtype=self.dtype_policy,
                 name=f"hidden_{i}",
             )
             for i, units in enumerate(self.hidden_units)
         ]
-        self.dropout_layer = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy) if dropout else None
+        self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
         self.output_layer = keras.layers.Dense(
-            num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
+            self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
         )
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
@@ -86,15 +85,10 @@ class MLP(keras.layers.Layer):
                 h = self.dropout_layer(h)
         return self.output_layer(h)
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "hidden_units": self.hidden_units,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "seed": self.seed,
         }

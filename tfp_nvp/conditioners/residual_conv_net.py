@@ -7,12 +7,13 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution, with_a_row
-from tfp_nvp.conditioners.inputs import join_channels, joined_channels
+from tfp_nvp.conditioners.conditioner import ImageConditioner
+from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners.inputs import joined_channels
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class ResidualConvNet(keras.layers.Layer):
+class ResidualConvNet(ImageConditioner):
     """A residual network of weight-normalized 3 × 3 convolutions, from an image to raw numbers for every pixel.
 
         h = K ∗ [inputs, condition] + b
@@ -47,16 +48,14 @@ class ResidualConvNet(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
-        self.seed = seed
         self.hidden_layers = [
             Convolution(
                 hidden_units,
-                kernel_initializer=keras.initializers.GlorotUniform(None if seed is None else seed + i),
+                kernel_initializer=self._glorot(i),
                 weight_norm=True,
                 dtype=self.dtype_policy,
             )
@@ -71,23 +70,15 @@ class ResidualConvNet(keras.layers.Layer):
             channels = self.hidden_units
         self.built = True
 
-    def call(self, inputs: Any, condition: Any = None) -> Any:
-        return with_a_row(self._of_image, join_channels(inputs, condition))
-
-    def _of_image(self, image: Any) -> Any:
+    def of_image(self, image: Any) -> Any:
         h = self.hidden_layers[0](image)
         for first, second in zip(self.hidden_layers[1::2], self.hidden_layers[2::2], strict=True):
             h = h + second(self.activation(first(self.activation(h))))
         return self.output_layer(self.activation(h))
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "hidden_units": self.hidden_units,
             "num_blocks": self.num_blocks,
             "activation": keras.activations.serialize(self.activation),
-            "seed": self.seed,
         }

@@ -67,14 +67,17 @@ class ResidualMADE(MaskedNetwork):
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.hidden_layers = [self._masked(hidden_units, 0)]
-        self.condition_layers = [self._of_condition(hidden_units, 2 * num_blocks + 1)]
+        self.condition_layers = [self._of_condition(self.hidden_units, 2 * num_blocks + 1)]
         for i in range(num_blocks):
-            # A small second layer: a new block is close to nothing, as in the paper's code.
-            small = keras.initializers.RandomUniform(-1e-3, 1e-3, seed=None if seed is None else seed + 2 * i + 2)
-            self.hidden_layers += [self._masked(hidden_units, 2 * i + 1), self._masked(hidden_units, 2 * i + 2, small)]
-            gate = self._of_condition(hidden_units, 2 * num_blocks + 2 + i, use_bias=True, activation="sigmoid")
+            first, second = 2 * i + 1, 2 * i + 2
+            # A new block is close to nothing, as in the paper's code.
+            self.hidden_layers += [
+                self._masked(hidden_units, first),
+                self._masked(hidden_units, second, self._small(second)),
+            ]
+            gate = self._of_condition(self.hidden_units, 2 * num_blocks + 2 + i, use_bias=True, activation="sigmoid")
             self.condition_layers += [None, gate]
-        self.condition_layers.append(self._of_condition(num_outputs, 0, kernel_initializer="zeros"))
+        self.condition_layers.append(self._of_condition(self.num_outputs, 0, kernel_initializer="zeros"))
 
     def evaluate(self, inputs: Any, apply: Apply) -> Any:
         h, context = apply(self.hidden_layers[0], inputs)

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp.conditioners.conditioner import Conditioner
 from tfp_nvp.conditioners.inputs import join, joined_size
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class ResidualMLP(keras.layers.Layer):
+class ResidualMLP(Conditioner):
     """A residual network from a vector, and a condition if any, to `num_outputs` raw numbers.
 
         h = W [inputs, condition] + b
@@ -54,22 +55,20 @@ class ResidualMLP(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
         self.dropout = checks.fraction("dropout", dropout)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = seed
         self.input_layer = self._dense(0)
         self.first_layers = [self._dense(2 * i + 1, regularized=True) for i in range(num_blocks)]
-        # Small second layers: a new block is close to nothing, as in the paper's code.
-        small = [keras.initializers.RandomUniform(-1e-3, 1e-3, seed=self._seed(2 * i + 2)) for i in range(num_blocks)]
-        self.second_layers = [self._dense(2 * i + 2, init, regularized=True) for i, init in enumerate(small)]
+        # A new block is close to nothing, as in the paper's code.
+        numbers = range(2, 2 * num_blocks + 1, 2)
+        self.second_layers = [self._dense(i, self._small(i), regularized=True) for i in numbers]
         self.gate_layers = [self._dense(2 * num_blocks + 1 + i) for i in range(num_blocks)]
-        self.dropout_layer = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy) if dropout else None
-        self.output_layer = keras.layers.Dense(num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
+        self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
+        self.output_layer = keras.layers.Dense(self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         self.input_layer.build((None, joined_size(inputs_shape, condition_shape)))
@@ -94,27 +93,19 @@ class ResidualMLP(keras.layers.Layer):
             h = h + update
         return self.output_layer(h)
 
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "num_outputs": self.num_outputs,
             "hidden_units": self.hidden_units,
             "num_blocks": self.num_blocks,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-            "seed": self.seed,
         }
-
-    def _seed(self, index: int) -> int | None:
-        return None if self.seed is None else self.seed + index
 
     def _dense(self, index: int, initializer: Any = None, regularized: bool = False) -> keras.layers.Dense:
         return keras.layers.Dense(
             self.hidden_units,
-            kernel_initializer=initializer or keras.initializers.GlorotUniform(self._seed(index)),
+            kernel_initializer=initializer or self._glorot(index),
             kernel_regularizer=self.kernel_regularizer if regularized else None,
             dtype=self.dtype_policy,
         )

@@ -77,7 +77,7 @@ class AnomalyDetector:
                 raise ValueError("`model` must be of real numbers and without a condition; score others by `log_prob`.")
         self.model = model
         self.threshold_: Threshold | None = None
-        self.seed = None if seed is None else checks.integer("seed", seed, 0)
+        self.seed = checks.seed("seed", seed)
 
     def fit(
         self,

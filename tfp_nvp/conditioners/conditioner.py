@@ -1,0 +1,54 @@
+"""What all networks share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import keras
+
+from tfp_nvp import checks
+from tfp_nvp.conditioners.convolution import with_a_row
+from tfp_nvp.conditioners.inputs import join_channels
+
+
+class Conditioner(keras.layers.Layer):
+    """A network from an event [n, ..., k], and a condition if there is one, to raw numbers [n, ..., num_outputs].
+
+    Args:
+      num_outputs: raw numbers per event, of an image per pixel.
+      seed: an int for reproducible initial weights, each of which takes one of its own, or None.
+    """
+
+    def __init__(self, num_outputs: int, *, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.seed = checks.seed("seed", seed)
+
+    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
+        return (*inputs_shape[:-1], self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"num_outputs": self.num_outputs, "seed": self.seed}
+
+    def _glorot(self, index: int) -> keras.initializers.Initializer:
+        """For the `index`-th matrix or kernel."""
+        return keras.initializers.GlorotUniform(self._seed(index))
+
+    def _small(self, index: int) -> keras.initializers.Initializer:
+        """For the last matrix of a residual block: at first it is close to nothing."""
+        return keras.initializers.RandomUniform(-1e-3, 1e-3, seed=self._seed(index))
+
+    def _seed(self, index: int) -> int | None:
+        return None if self.seed is None else self.seed + index
+
+
+class ImageConditioner(Conditioner, abc.ABC):
+    """A network from an image [n, h, w, k] to raw numbers for every pixel; the condition becomes channels."""
+
+    def call(self, inputs: Any, condition: Any = None) -> Any:
+        return with_a_row(self.of_image, join_channels(inputs, condition))
+
+    @abc.abstractmethod
+    def of_image(self, image: Any) -> Any:
+        """The raw numbers of an image and its condition, side by side."""
