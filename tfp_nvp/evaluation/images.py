@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfp_nvp import checks
-from tfp_nvp.evaluation.plots import _figure, _saved
+from tfp_nvp.evaluation.figures import new_figure, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def plot_images(
         raise ValueError(f"`rows` must hold images [n, h, w, c]; got {list(shape)}.")
     count, height, width, _ = shape
     cell = 0.55
-    figure = _figure(figsize=(cell * count + 1.2, cell * height / width * len(arrays) + 0.3), layout="constrained")
+    figure = new_figure(figsize=(cell * count + 1.2, cell * height / width * len(arrays) + 0.3), layout="constrained")
     for axes, (name, array) in zip(np.ravel(figure.subplots(len(arrays))), arrays.items(), strict=True):
         picture = sheet(array, levels=levels, columns=count)
         axes.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
@@ -81,4 +81,4 @@ def plot_images(
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
     if title is not None:
         figure.suptitle(title)
-    return _saved(figure, path)
+    return saved(figure, path)

@@ -1,0 +1,65 @@
+"""A density in two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfp_nvp.evaluation.figures import matrix, new_figure, saved
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_density_2d(
+    flow: Any | Callable[[np.ndarray], Any],
+    ranges: Sequence[tuple[float, float]],
+    data: Any = None,
+    path: str | Path | None = None,
+    *,
+    names: Sequence[str] = ("$x_1$", "$x_2$"),
+    points: int = 200,
+) -> Figure:
+    """The density of a distribution over two columns, data on top.
+
+    Args:
+      flow: an object with `log_prob`, or a function: [n, 2] → [n], in nats.
+      ranges: (low, high) of each of the two axes.
+      data: [n, 2] to draw on top; None for none.
+      path: where to save the picture, by suffix; None for nowhere.
+      names: of the two columns.
+      points: of the grid, along each axis.
+
+    Raises:
+      ValueError: if `ranges` is not two increasing pairs, or `data` is not [n, 2].
+      ImportError: without matplotlib.
+
+    >>> normal = lambda x: -0.5 * (x**2).sum(-1) - np.log(2 * np.pi)
+    >>> [axes.get_ylabel() for axes in plot_density_2d(normal, [(-3, 3), (-3, 3)], points=20).axes]
+    ['$x_2$', 'density']
+    """
+    bounds = np.asarray(ranges, dtype=float)
+    if bounds.shape != (2, 2) or not np.isfinite(bounds).all() or not (bounds[:, 0] < bounds[:, 1]).all():
+        raise ValueError(f"`ranges` must be two pairs (low, high) with low < high; got {ranges!r}.")
+    log_prob = getattr(flow, "log_prob", flow)
+    x, y = (np.linspace(low, high, points, dtype=np.float32) for low, high in bounds)
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    batches = np.array_split(grid, max(1, len(grid) // 10_000))
+    density = np.exp(np.concatenate([np.asarray(log_prob(batch), dtype=float) for batch in batches]))
+    figure = new_figure(figsize=(6, 5))
+    axes = figure.add_subplot()
+    mesh = axes.pcolormesh(
+        x, y, density.reshape(points, points), cmap="viridis", vmin=0.0, shading="gouraud", rasterized=True
+    )
+    figure.colorbar(mesh, ax=axes, label="density", pad=0.02).outline.set_visible(False)
+    if data is not None:
+        dots = matrix("data", data)
+        if dots.shape[1] != 2:
+            raise ValueError(f"`data` must have shape [n, 2]; got {list(dots.shape)}.")
+        dots = np.random.default_rng(0).permutation(dots)[:1_000]
+        axes.plot(*dots.T, "o", color="white", markersize=1.6, markeredgewidth=0, alpha=0.7, label="data")
+    axes.set(xlim=bounds[0], ylim=bounds[1], xlabel=names[0], ylabel=names[1])
+    return saved(figure, path)

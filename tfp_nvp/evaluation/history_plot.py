@@ -1,0 +1,65 @@
+"""The training curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfp_nvp.evaluation.figures import DATA, INK, MODEL, new_figure, saved, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None = None) -> Figure:
+    """The negative log-likelihood of each epoch, training and validation, best epoch marked.
+
+    Args:
+      history: what Keras' `fit` returns as `.history`: lists by name. "nll" is drawn if it
+        is there, else "loss"; each with its "val_" twin.
+      path: where to save the picture, by suffix; None for nowhere.
+
+    Raises:
+      ValueError: if the history has neither "nll" nor "loss", or no epoch.
+      ImportError: without matplotlib.
+
+    >>> plot_history({"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]}).axes[0].get_ylabel()
+    'negative log-likelihood (nats)'
+    """
+    key = next((k for k in ("nll", "loss") if len(history.get(k, []))), None)
+    if key is None:
+        raise ValueError(f"`history` must hold at least one epoch of 'nll' or 'loss'; it has {sorted(history)}.")
+    figure = new_figure(figsize=(7, 4.2))
+    axes = figure.add_subplot()
+    curves = [("training", np.asarray(history[key]), INK)]
+    if len(history.get(f"val_{key}", [])):
+        curves.append(("validation", np.asarray(history[f"val_{key}"]), DATA))
+    for label, values, color in curves:
+        marker = "o" if len(values) == 1 else None  # a line of one point shows nothing
+        axes.plot(np.arange(1, len(values) + 1), values, color=color, label=label, linewidth=1.6, marker=marker)
+    _, values, color = curves[-1]
+    if np.isfinite(values).any():
+        best = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
+        label = f"best: {values[best]:.4g} nats at epoch {best + 1}"
+        axes.plot(best + 1, values[best], "o", color=MODEL, markersize=7, label=label, zorder=3)
+    _limit_to_the_tail(axes, np.concatenate([values for _, values, _ in curves]))
+    axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel="epoch", ylabel="negative log-likelihood (nats)")
+    tidy(axes)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.legend(frameon=False)
+    return saved(figure, path)
+
+
+def _limit_to_the_tail(axes: Axes, values: np.ndarray) -> None:
+    """Keeps a first, huge epoch from flattening all the others."""
+    values = values[np.isfinite(values)]
+    if values.size < 20:
+        return
+    low, middle, high = np.percentile(values, [0, 75, 100])
+    if high - low > 10 * (middle - low) > 0:
+        axes.set_ylim(low - 0.2 * (middle - low), low + 6 * (middle - low))
