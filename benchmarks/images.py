@@ -19,6 +19,7 @@ import dataclasses
 import functools
 import json
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -202,33 +203,42 @@ class Log(keras.callbacks.Callback):
 
 def search(args: argparse.Namespace) -> None:
     """Every contestant for as long, each with a schedule that ends then; a table, and a picture."""
-    train_set, validation, _ = load(args.data_dir)
-    minutes = args.minutes or 4.0
     for name in args.only or CONTESTANTS:
         path = args.out / f"search {name}.jsonl"
         if path.exists():
             continue
-        model = fitted(name, train_set.shape[1:], 10**6)
-        batches = _stream(train_set)
-        model.fit(batches, steps_per_epoch=2, epochs=1, verbose=0)  # compiles
-        start = time.monotonic()
-        model.fit(batches, steps_per_epoch=20, epochs=1, verbose=0)
-        step = (time.monotonic() - start) / 20
-        steps_per_epoch = max(1, int(60.0 * minutes / step / 12))
-        model = fitted(name, train_set.shape[1:], 12 * steps_per_epoch)
-        averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if CONTESTANTS[name].average else []
-        model.fit(
-            batches,
-            steps_per_epoch=steps_per_epoch,
-            epochs=12,
-            validation_data=(validation[:2000],),
-            validation_batch_size=500,
-            callbacks=[*averaging, Log(path)],
-            verbose=0,
-        )
-        last = json.loads(path.read_text().splitlines()[-1])
-        print(f"{name:28s} {model.count_params():9,} weights  {1e3 * step:6.0f} ms a step  {last}", flush=True)
+        # A process each: what XLA has compiled stays until its process ends.
+        process = multiprocessing.get_context("spawn").Process(target=contest, args=(name, path, args))
+        process.start()
+        process.join()
+        if process.exitcode:
+            print(f"{name:28s} failed", flush=True)
     draw_search(args.out)
+
+
+def contest(name: str, path: Path, args: argparse.Namespace) -> None:
+    """One contestant of the search."""
+    train_set, validation, _ = load(args.data_dir)
+    model = fitted(name, train_set.shape[1:], 10**6)
+    batches = _stream(train_set)
+    model.fit(batches, steps_per_epoch=2, epochs=1, verbose=0)  # compiles
+    start = time.monotonic()
+    model.fit(batches, steps_per_epoch=20, epochs=1, verbose=0)
+    step = (time.monotonic() - start) / 20
+    steps_per_epoch = max(1, int(60.0 * (args.minutes or 4.0) / step / 12))
+    model = fitted(name, train_set.shape[1:], 12 * steps_per_epoch)
+    averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if CONTESTANTS[name].average else []
+    model.fit(
+        batches,
+        steps_per_epoch=steps_per_epoch,
+        epochs=12,
+        validation_data=(validation[:2000],),
+        validation_batch_size=500,
+        callbacks=[*averaging, Log(path)],
+        verbose=0,
+    )
+    last = json.loads(path.read_text().splitlines()[-1])
+    print(f"{name:28s} {model.count_params():9,} weights  {1e3 * step:6.0f} ms a step  {last}", flush=True)
 
 
 def draw_search(folder: Path) -> None:

@@ -71,11 +71,13 @@ def test_errors_say_what_to_do():
         Quantile([1], smoothing=1.5)
 
 
-@pytest.mark.parametrize("layer", [Quantile([2], num_bins=4), Logit(0.0), Logit(0.05)], ids=["quantile", "0", "0.05"])
-def test_beyond_the_ends_the_density_is_zero(layer):
-    inside = np.array([[0.0, 1.0], [0.3, 1.0 + 1e-7]], np.float32)
-    outside = np.array([[-0.2, 0.5], [0.5, 1.2], [255.0, 0.0]], np.float32)
-    _, log_det = layer.inverse_and_log_det(np.concatenate([inside, outside]), event_ndims=1)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["quantile", "logit 0", "logit 0.05"])
+def test_beyond_the_ends_the_density_is_zero(name, dtype):
+    layer = Quantile([2], num_bins=4, dtype=dtype) if name == "quantile" else Logit(float(name.split()[-1]))
+    inside = [[0.0, 1.0], [0.3, 1.0 + 1e-7]]
+    outside = [[-0.2, 0.5], [0.5, 1.2], [255.0, 0.0]]
+    _, log_det = layer.inverse_and_log_det(tf.constant(inside + outside, dtype), event_ndims=1)
     assert np.isfinite(log_det[:2]).all()
     assert (log_det.numpy()[2:] == -np.inf).all()
 

@@ -195,6 +195,29 @@ def test_a_masked_layer_keeps_its_own_initializer():
     np.testing.assert_array_equal(layer(np.ones([1, 2])), [[1.0, 2.0]])
 
 
+@pytest.mark.parametrize(("size", "units", "num_planes"), [(600, 700, 1), (513, 512, 3)])
+def test_a_wide_layer_is_its_formula(size, units, num_planes, rng):
+    layer = MaskedDense(units * num_planes, dtype="float64")
+    degrees = np.sort(rng.integers(1, 50, size)), np.sort(rng.integers(1, 50, units))
+    layer.connect(*degrees, strict=num_planes > 1, num_planes=num_planes)
+    layer.bias.assign(rng.normal(size=layer.bias.shape))
+    x, dy = (tf.constant(rng.normal(size=(3, n))) for n in (size, units * num_planes))
+
+    def whole(x):
+        return x @ tf.where(layer.mask, layer.kernel.value, 0.0) + layer.bias.value
+
+    sources = [x, layer.kernel.value, layer.bias.value]
+    found, right = [], []
+    for call, to in ((tf.function(layer, jit_compile=True), found), (whole, right)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            to.append(call(x))
+        to.extend(tape.gradient(to[0], sources, dy))
+    for one, other in zip(found, right, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+    assert not found[2].numpy()[~layer.mask].any()
+
+
 @pytest.mark.parametrize("activation", ["softmax", keras.layers.PReLU()], ids=["softmax", "layer"])
 def test_an_activation_must_be_of_each_number_alone(activation):
     with pytest.raises(ValueError, match="`activation` must be a function of each number alone"):

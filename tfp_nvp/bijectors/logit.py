@@ -64,4 +64,4 @@ class Logit(Bijector):
         p, rest = (self.alpha + width * part for part in (x, 1.0 - x))
         log_p, log_rest = (tf.math.log(tf.maximum(part, least)) for part in (p, rest))
         log_det = math.log(width) - log_p - log_rest
-        return log_p - log_rest, tf.where(tf.minimum(p, rest) < -ROUNDING, -math.inf, log_det)
+        return log_p - log_rest, tf.where(tf.minimum(p, rest) < -ROUNDING, tf.constant(-math.inf, x.dtype), log_det)

@@ -101,7 +101,7 @@ class Quantile(Bijector):
         log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + part, above - part))
         log_det = tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest
         outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
-        return log_f - log_rest, self._sum(tf.where(outside, -math.inf, log_det))
+        return log_f - log_rest, self._sum(tf.where(outside, tf.constant(-math.inf, x.dtype), log_det))
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         _, below, above = self._tables()

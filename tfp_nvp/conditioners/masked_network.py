@@ -82,7 +82,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
         for layer in self.hidden_layers:
             below, degrees = degrees, masks.hidden_degrees(layer.units, d, lowest=lowest)
             layer.connect(below, degrees)
-        self.output_layer.connect(degrees, np.tile(elements, self.num_outputs // d), strict=True)
+        self.output_layer.connect(degrees, elements, strict=True, num_planes=self.num_outputs // d)
         if condition_shape is None:
             self.condition_layers = []
         for of_condition in self.condition_layers:
