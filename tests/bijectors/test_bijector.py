@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.bijectors import Bijector, Chain, Elementwise
-from tfp_nvp.bijectors.steps import watch_steps
+from tfp_nvp._watch import watch_steps
 from tfp_nvp.transformers import Affine
 
 tfb = tfp.bijectors

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_nvp.conditioners import GatedConvNet
-from tfp_nvp.conditioners.tanh_features import TanhFeatures
+from tfp_nvp.conditioners._tanh_features import TanhFeatures
 
 
 def crelu(h):

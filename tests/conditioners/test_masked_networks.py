@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_nvp import masks
 from tfp_nvp.conditioners import MADE, ResidualMADE
-from tfp_nvp.conditioners.masked_dense import MaskedDense
+from tfp_nvp.conditioners._masked_dense import MaskedDense
 
 P = 2
 NETWORKS = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_nvp.bijectors.steps import watch_steps
+from tfp_nvp._watch import watch_steps
 from tfp_nvp.serving.inputs import served
 from tfp_nvp.serving.signatures import signatures, trace
 

@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks, shapes
-from tfp_nvp.bijectors.applied import apply_transformer
+from tfp_nvp.bijectors import _incremental
+from tfp_nvp.bijectors._network import connect, raw_numbers
 from tfp_nvp.bijectors.bijector import Bijector
-from tfp_nvp.conditioners import incremental
-from tfp_nvp.conditioners.masked_network import MaskedNetwork
-from tfp_nvp.conditioners.network import Network, variables_of
+from tfp_nvp.conditioners._masked_network import MaskedNetwork
 from tfp_nvp.transformers import Transformer
 
 
@@ -48,7 +47,7 @@ class Autoregressive(Bijector):
         does not fit.
 
     >>> from tfp_nvp import conditioners, transformers
-    >>> layer = Autoregressive(transformers.Affine(), conditioners.MADE(2 * 3), [3])
+    >>> layer = Autoregressive(transformers.Affine(), conditioners.MADE(), [3])
     >>> layer.forward(tf.ones([5, 3])).shape
     TensorShape([5, 3])
 
@@ -67,24 +66,12 @@ class Autoregressive(Bijector):
         dtype: Any = "float32",
         name: str = "autoregressive",
     ):
-        parameters = dict(locals())
         checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
         event_shape = checks.vector_shape("event_shape", event_shape)
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        super().__init__(
-            event_shape=event_shape, condition_shape=condition_shape, dtype=dtype, parameters=parameters, name=name
-        )
-        self.transformer = self._no_dependency(transformer)
-        network = Network(
-            conditioner,
-            input_shape=event_shape,
-            condition_shape=condition_shape,
-            num_outputs=transformer.num_parameters * event_shape[0],
-            dtype=self.dtype,
-        )
-        self._network = self._no_dependency(network)
-        self.conditioner = self._no_dependency(conditioner)
-        self._weights = variables_of(conditioner)
+        super().__init__(event_shape=event_shape, condition_shape=condition_shape, dtype=dtype, name=name)
+        self.transformer = transformer
+        num_outputs = transformer.num_parameters * event_shape[0]
+        self.conditioner = connect(conditioner, event_shape, self.condition_shape, num_outputs, self.dtype)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         batch = shapes.batch_shape(z, 1)
@@ -93,16 +80,24 @@ class Autoregressive(Bijector):
             z = shapes.broadcast_batch(z, batch, 1)
             condition = shapes.broadcast_batch(condition, batch, self.condition_ndims)
             condition = shapes.flatten_batch(condition, self.condition_ndims)
-        z = tf.ensure_shape(shapes.flatten_batch(z, 1), [None, *self._event_shape])
+        z = tf.ensure_shape(shapes.flatten_batch(z, 1), [None, *self._z_shape])
         x, log_det = self._solution(z) if condition is None else self._solution(z, condition)
         return shapes.unflatten_batch(x, batch), shapes.unflatten_batch(log_det, batch)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = self._network(x, condition)
-        if condition is not None:  # it may have added to the batch shape
-            x = shapes.broadcast_batch(x, shapes.batch_shape(outputs, 1), 1)
-        z, log_det = apply_transformer(self.transformer, x, outputs, inverse=True)
+        z, log_det = self.transformer.inverse(x, self._raw(x, condition))
         return z, tf.reduce_sum(log_det, axis=-1)
+
+    def _raw(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
+        """The raw numbers [p, ..., d] of all elements of x [..., d]."""
+        return raw_numbers(
+            self.conditioner,
+            x,
+            condition,
+            event_ndims=1,
+            condition_ndims=self.condition_ndims,
+            num_parameters=self.transformer.num_parameters,
+        )
 
     def _solution(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """x [n, d] of z [n, d], and log_det [n], with the gradient of an implicit function."""
@@ -122,7 +117,7 @@ class Autoregressive(Bijector):
     def _solve(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         layer = self.conditioner
         if isinstance(layer, MaskedNetwork) and layer.compute_dtype == self.dtype.name:
-            return incremental.solve(layer, self.transformer.forward, z, condition)
+            return _incremental.solve(layer, self.transformer.forward, z, condition)
         return self._plain_solve(z, condition)
 
     def _plain_solve(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -130,7 +125,7 @@ class Autoregressive(Bijector):
         d = z.shape[-1]
 
         def body(i: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return i + 1, *apply_transformer(self.transformer, z, self._network(x, condition), inverse=False)
+            return i + 1, *self.transformer.forward(z, self._raw(x, condition))
 
         _, x, log_det = tf.while_loop(
             lambda i, *_: i < d,
@@ -156,7 +151,7 @@ class Autoregressive(Bijector):
         with tf.GradientTape(persistent=True) as tape:
             seen = tf.identity(x)  # by the network; x itself is what each element's own map is applied to
             tape.watch([x, seen, *conditions])
-            z, log_dets = apply_transformer(self.transformer, x, self._network(seen, *conditions), inverse=True)
+            z, log_dets = self.transformer.inverse(x, self._raw(seen, *conditions))
             log_det = tf.reduce_sum(log_dets, axis=-1)
         diagonal = tape.gradient(z, x, tf.ones_like(z))
         v = dx - tf.add_n(_gradients(tape, log_det, [x, seen], dlog_det))

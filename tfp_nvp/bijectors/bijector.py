@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import shapes
-from tfp_nvp.bijectors.copying import copy_sharing_weights
-from tfp_nvp.bijectors.no_cache import NoCache
+from tfp_nvp import checks, shapes
+from tfp_nvp._module import Module
 
 tfb = tfp.bijectors
 
+#: A value and the log-det of the map that gave it.
+Step: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 
-class Bijector(tfb.Bijector):
+
+class Bijector(Module, tfb.Bijector):
     """An invertible layer: `forward` maps latent z to data x, `inverse` maps x to z.
 
     A subclass writes two methods, each of which evaluates its network once:
@@ -26,6 +29,9 @@ class Bijector(tfb.Bijector):
     (`inverse_min_event_ndims`), or anything that broadcasts to that. From these two come
     TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's rules for `event_ndims`, and
     `forward_and_log_det` and `inverse_and_log_det`, which return both results of one pass.
+    A layer that changes the shape of an event writes `_forward_sizes` and `_inverse_sizes` too.
+
+    Weights are `tf.Variable`s and Keras layers, held as attributes. The constructor's arguments are captured.
 
     A layer whose result depends on side information has a `condition_shape`; it must
     then be given `condition=` [..., *condition_shape], whose batch dimensions broadcast
@@ -36,43 +42,56 @@ class Bijector(tfb.Bijector):
 
     Args:
       event_shape: what values end in, if the layer fixes it (then it is checked), or None.
-      min_event_ndims: rank of an event; by default that of `event_shape`.
+      min_event_ndims: rank of an event; by default that of `event_shape`. TFP's `forward_min_event_ndims` means the
+        same.
       inverse_min_event_ndims: rank of an event of x, where it differs from that of z.
       condition_shape: shape of one condition, or None.
       dtype: of values, or None for any.
       is_constant_jacobian: whether the log-det is the same for all values.
-      parameters: `dict(locals())`, taken on the first line of the subclass's `__init__`.
       name: name of its ops and layer.
-    """
 
-    _cache = NoCache()
+    >>> class Doubled(Bijector):
+    ...     def __init__(self):
+    ...         super().__init__(min_event_ndims=0)
+    ...     def _forward_and_log_det(self, z, condition):
+    ...         return 2.0 * z, tf.math.log(2.0)
+    ...     def _inverse_and_log_det(self, x, condition):
+    ...         return x / 2.0, -tf.math.log(2.0)
+    >>> float(Doubled().inverse_log_det_jacobian([3.0, 4.0], event_ndims=1)) == -2 * float(tf.math.log(2.0))
+    True
+    """
 
     def __init__(
         self,
         *,
-        event_shape: tuple[int, ...] | None = None,
+        event_shape: Sequence[int] | None = None,
         min_event_ndims: int | None = None,
+        forward_min_event_ndims: int | None = None,
         inverse_min_event_ndims: int | None = None,
-        condition_shape: tuple[int, ...] | None = None,
+        condition_shape: Sequence[int] | None = None,
         dtype: Any = None,
         is_constant_jacobian: bool = False,
-        parameters: dict[str, Any] | None = None,
+        parameters: Any = None,
         name: str | None = None,
     ):
-        if min_event_ndims is None:
-            if event_shape is None:
-                raise ValueError("Give a bijector either `event_shape` or `min_event_ndims`.")
-            min_event_ndims = len(event_shape)
-        super().__init__(
-            forward_min_event_ndims=min_event_ndims,
-            inverse_min_event_ndims=min_event_ndims if inverse_min_event_ndims is None else inverse_min_event_ndims,
+        event_shape = None if event_shape is None else checks.shape("event_shape", event_shape)
+        ranks = [rank for rank in (min_event_ndims, forward_min_event_ndims, inverse_min_event_ndims) if rank is not None]
+        if event_shape is not None:
+            ranks.append(len(event_shape))
+        if not ranks:
+            raise ValueError("Give a bijector either `event_shape` or `min_event_ndims`.")
+        dtype = None if dtype is None else tf.as_dtype(dtype)
+        Module.__init__(self, name, dtype)
+        tfb.Bijector.__init__(
+            self,
+            forward_min_event_ndims=ranks[0],
+            inverse_min_event_ndims=ranks[0] if inverse_min_event_ndims is None else inverse_min_event_ndims,
             is_constant_jacobian=is_constant_jacobian,
-            dtype=None if dtype is None else tf.as_dtype(dtype),
-            parameters={} if parameters is None else parameters,
+            dtype=dtype,
             name=name,
         )
-        self._event_shape = self._no_dependency(event_shape)
-        self._condition_shape = self._no_dependency(condition_shape)
+        self._z_shape = self._x_shape = event_shape  # what events of either side end in, where it is fixed
+        self._condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
@@ -82,19 +101,22 @@ class Bijector(tfb.Bijector):
     @property
     def condition_ndims(self) -> int:
         """Rank of one condition; 0 for a layer that takes none."""
-        return len(self._condition_shape or ())
+        return len(self.condition_shape or ())
 
     @property
     def is_initialized(self) -> bool:
         """Whether every data-dependent layer has seen `initialize`."""
         return True
 
+    @property
+    def parts(self) -> list[Bijector]:
+        """The layers that it is composed of, the one next to the data first; itself if it is no composition."""
+        return [self]
+
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         """Sets data-dependent weights from a batch x [n, *event]. Most layers have none."""
 
-    def forward_and_log_det(
-        self, z: Any, condition: Any = None, event_ndims: int | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def forward_and_log_det(self, z: Any, condition: Any = None, event_ndims: int | None = None) -> Step:
         """x = forward(z) and log |det ∂x/∂z|, from one evaluation.
 
         Args:
@@ -110,122 +132,146 @@ class Bijector(tfb.Bijector):
           ValueError: for a missing or unexpected condition, or a wrong shape.
         """
         with tf.name_scope(f"{self.name}/forward_and_log_det"):
-            z, condition = self._check_value("z", z), self._check_condition(condition)
-            event_ndims = self.forward_min_event_ndims if event_ndims is None else event_ndims
-            return self._forward_step(z, condition, event_ndims)
+            ndims = self._event_ndims(event_ndims, self.forward_min_event_ndims)
+            z = self._check_event("z", z, ndims)
+            x, log_det = self._forward_step(z, self._check_condition(condition), ndims)
+            return x, as_batch(log_det, x, ndims + self.inverse_min_event_ndims - self.forward_min_event_ndims)
 
-    def inverse_and_log_det(
-        self, x: Any, condition: Any = None, event_ndims: int | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def inverse_and_log_det(self, x: Any, condition: Any = None, event_ndims: int | None = None) -> Step:
         """z = inverse(x) and log |det ∂z/∂x|, from one evaluation.
 
         Arguments, results and errors are as for `forward_and_log_det`.
         """
         with tf.name_scope(f"{self.name}/inverse_and_log_det"):
-            x, condition = self._check_value("x", x), self._check_condition(condition)
-            event_ndims = self.inverse_min_event_ndims if event_ndims is None else event_ndims
-            return self._inverse_step(x, condition, event_ndims)
+            ndims = self._event_ndims(event_ndims, self.inverse_min_event_ndims)
+            x = self._check_event("x", x, ndims)
+            z, log_det = self._inverse_step(x, self._check_condition(condition), ndims)
+            return z, as_batch(log_det, z, ndims + self.forward_min_event_ndims - self.inverse_min_event_ndims)
 
-    def copy(self, **overrides: Any) -> Bijector:
-        """A copy that shares this bijector's weights.
+    def __call__(self, value: Any, name: str | None = None, **kwargs: Any) -> Any:
+        """As in TFP: `forward` of a tensor, a `tfb.Chain` with a bijector, the distribution of a distribution."""
+        return tfb.Bijector.__call__(self, value, name, **kwargs)
 
-        Raises:
-          ValueError: if `overrides` would give the copy weights of its own.
-        """
-        return copy_sharing_weights(self, overrides)
+    # What subclasses write. Values and conditions are checked before.
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    # What subclasses write.
-
-    def _forward_and_log_det(self, z: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, z: tf.Tensor, condition: tf.Tensor | None) -> Step:
         raise NotImplementedError(f"{type(self).__name__} must define `_forward_and_log_det(z, condition)`.")
 
-    def _inverse_and_log_det(self, x: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: tf.Tensor | None) -> Step:
         raise NotImplementedError(f"{type(self).__name__} must define `_inverse_and_log_det(x, condition)`.")
+
+    def _forward_sizes(self, sizes: list) -> list:
+        """The sizes of an event of x, given those of an event of z: ints, or tensors where they are not known."""
+        return sizes
+
+    def _inverse_sizes(self, sizes: list) -> list:
+        """The sizes of an event of z, given those of an event of x."""
+        return sizes
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict:
         return {}
 
-    # One step of a chain: the condition unchecked, the log-det over `event_ndims` dimensions; not `whole`, it may be
-    # anything that broadcasts to one number per event, as a sum over layers does not need them all.
+    # One step of a composition: the log-det is of events of rank `event_ndims`, or broadcasts to one value for each.
 
-    def _forward_step(
-        self, z: tf.Tensor, condition: Any, event_ndims: int, whole: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        x, log_det = self._forward_and_log_det(self._check_event("z", z), condition)
-        return x, self._per_event(log_det, z, self.forward_min_event_ndims, event_ndims, condition, whole)
+    def _forward_step(self, z: tf.Tensor, condition: tf.Tensor | None, event_ndims: int) -> Step:
+        x, log_det = self._forward_and_log_det(z, condition)
+        extra = event_ndims - self.forward_min_event_ndims
+        return x, _sum_over(log_det, x, self.inverse_min_event_ndims, extra)
 
-    def _inverse_step(
-        self, x: tf.Tensor, condition: Any, event_ndims: int, whole: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        z, log_det = self._inverse_and_log_det(self._check_event("x", x), condition)
-        return z, self._per_event(log_det, x, self.inverse_min_event_ndims, event_ndims, condition, whole)
-
-    def _per_event(
-        self, log_det: tf.Tensor, value: tf.Tensor, min_event_ndims: int, event_ndims: int, condition: Any, whole: bool
-    ) -> tf.Tensor:
-        """`log_det` broadcast to one number per smallest event, summed to one per event."""
-        extra = event_ndims - min_event_ndims
-        if extra < 0 or value.shape.rank < event_ndims:
-            raise ValueError(
-                f"`event_ndims` must be at least {min_event_ndims} for {self.name} and at most the value's rank "
-                f"{value.shape.rank}; got {event_ndims}."
-            )
-        if not extra and not whole:
-            return log_det
-        batch = shapes.batch_shape(value, min_event_ndims)
-        if condition is not None and self._condition_shape is not None:
-            batch = shapes.broadcast(batch, shapes.batch_shape(condition, self.condition_ndims))
-        if not (isinstance(batch, list) and log_det.shape.is_fully_defined() and log_det.shape.as_list() == batch):
-            log_det = tf.broadcast_to(log_det, shapes.broadcast(batch, shapes.batch_shape(log_det, 0)))
-        return tf.reduce_sum(log_det, axis=list(range(-extra, 0))) if extra else log_det
+    def _inverse_step(self, x: tf.Tensor, condition: tf.Tensor | None, event_ndims: int) -> Step:
+        z, log_det = self._inverse_and_log_det(x, condition)
+        extra = event_ndims - self.inverse_min_event_ndims
+        return z, _sum_over(log_det, z, self.forward_min_event_ndims, extra)
 
     # Where values enter.
 
-    def _check_value(self, name: str, value: Any) -> tf.Tensor:
-        value = tf.convert_to_tensor(value, dtype=self.dtype) if self.dtype else tf.convert_to_tensor(value)
-        return self._check_event(name, value)
+    def _event_ndims(self, event_ndims: Any, least: int) -> int:
+        if event_ndims is None:
+            return least
+        ndims = int(tf.get_static_value(event_ndims))
+        if ndims < least:
+            raise ValueError(f"`event_ndims` must be at least {least} for {self.name}; got {ndims}.")
+        return ndims
 
-    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
-        if self._event_shape is not None:
-            rank = len(self._event_shape)
-            if value.shape.rank < rank or not value.shape[value.shape.rank - rank :].is_compatible_with(
-                self._event_shape
-            ):
-                raise ValueError(
-                    f"`{name}` must end in the event shape {list(self._event_shape)} of {self.name}; "
-                    f"got shape {value.shape.as_list()}."
-                )
-            return value
-        least = self.forward_min_event_ndims if name == "z" else self.inverse_min_event_ndims
-        if isinstance(least, int) and value.shape.rank < least:
+    def _check_event(self, name: str, value: Any, event_ndims: int = 0) -> tf.Tensor:
+        """`value` as a tensor of the right dtype that ends in the right shape: what is known only in a graph, there."""
+        value = tf.convert_to_tensor(value, dtype=self.dtype)
+        sizes = self._z_shape if name == "z" else self._x_shape
+        if sizes is not None:
+            value = ensure_ends_in(name, value, sizes, f"the event shape {list(sizes)}", self.name)
+        rank = max(event_ndims, self.forward_min_event_ndims if name == "z" else self.inverse_min_event_ndims)
+        if value.shape.rank is None or value.shape.rank < rank:
             raise ValueError(
-                f"`{name}` must have at least {least} dimensions for {self.name}; got shape {value.shape.as_list()}."
+                f"`{name}` must have at least {rank} dimensions for {self.name}, a number known in advance; "
+                f"got shape {value.shape}."
             )
         return value
 
     def _check_condition(self, condition: Any) -> tf.Tensor | None:
-        return check_condition(self.name, self._condition_shape, condition, self.dtype)
+        return check_condition(self.name, self.condition_shape, condition, self.dtype)
 
-    # TFP's hooks.
+    # TFP's hooks, in place of those that look results up in a cache: TFP's goes by the identity of tensors, whatever
+    # the weights have become since.
 
-    def _forward(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._forward_and_log_det(self._check_event("z", z), self._check_condition(condition))[0]
+    def _call_forward(self, x: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return self.forward_and_log_det(x, **kwargs)[0]
 
-    def _inverse(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._inverse_and_log_det(self._check_event("x", x), self._check_condition(condition))[0]
+    def _call_inverse(self, y: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return self.inverse_and_log_det(y, **kwargs)[0]
 
-    def _forward_log_det_jacobian(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._forward_step(z, self._check_condition(condition), self.forward_min_event_ndims)[1]
+    def _call_forward_log_det_jacobian(self, x: Any, event_ndims: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return self.forward_and_log_det(x, event_ndims=event_ndims, **kwargs)[1]
 
-    def _inverse_log_det_jacobian(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._inverse_step(x, self._check_condition(condition), self.inverse_min_event_ndims)[1]
+    def _call_inverse_log_det_jacobian(self, y: Any, event_ndims: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return self.inverse_and_log_det(y, event_ndims=event_ndims, **kwargs)[1]
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return _mapped_shape(shape, self.forward_min_event_ndims, self._forward_sizes)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return _mapped_shape(shape, self.inverse_min_event_ndims, self._inverse_sizes)
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return _mapped_shape_tensor(shape, self.forward_min_event_ndims, self._forward_sizes)
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return _mapped_shape_tensor(shape, self.inverse_min_event_ndims, self._inverse_sizes)
+
+    def is_same_map(self, other: Bijector) -> bool:
+        """Whether `other` is this map: this object, or the same ones put together in the same way."""
+        return self is other
+
+
+def _sum_over(log_det: tf.Tensor, value: tf.Tensor, min_event_ndims: int, extra: int) -> tf.Tensor:
+    """`log_det`, one for each smallest event of the resulting `value`, summed over `extra` dimensions before those."""
+    if not extra:
+        return log_det
+    return tf.reduce_sum(as_batch(log_det, value, min_event_ndims), axis=list(range(-extra, 0)))
+
+
+def as_batch(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tensor:
+    """`log_det` broadcast to the batch shape of the resulting `value`."""
+    batch = shapes.batch_shape(value, event_ndims)
+    if isinstance(batch, list) and log_det.shape.is_fully_defined() and log_det.shape.as_list() == batch:
+        return log_det
+    return tf.broadcast_to(log_det, shapes.broadcast(batch, shapes.batch_shape(log_det, 0)))
+
+
+def _mapped_shape(shape: tf.TensorShape, event_ndims: int, sizes: Any) -> tf.TensorShape:
+    """A shape whose last `event_ndims` sizes are mapped; None where they, or what becomes of them, are not known."""
+    if shape.rank is None or shape.rank < event_ndims:
+        return tf.TensorShape(None)
+    batch, event = shape[: shape.rank - event_ndims], shape[shape.rank - event_ndims :]
+    if event.is_fully_defined():
+        return batch.concatenate(sizes(event.as_list()))
+    return batch.concatenate([None] * len(sizes([tf.constant(1)] * event_ndims)))
+
+
+def _mapped_shape_tensor(shape: tf.Tensor, event_ndims: int, sizes: Any) -> tf.Tensor:
+    rank = int(shape.shape[0]) - event_ndims
+    event = sizes([shape[rank + i] for i in range(event_ndims)])
+    return tf.concat([shape[:rank], tf.stack(event) if event else tf.zeros([0], tf.int32)], axis=0)
 
 
 def check_condition(
@@ -245,12 +291,23 @@ def check_condition(
     condition = tf.convert_to_tensor(condition)
     if dtype is not None and condition.dtype != dtype:
         condition = tf.cast(condition, dtype)
-    rank = len(condition_shape)
-    if condition.shape.rank < rank or not condition.shape[condition.shape.rank - rank :].is_compatible_with(
-        condition_shape
-    ):
+    return ensure_ends_in("condition", condition, condition_shape, f"the condition shape {list(condition_shape)}", name)
+
+
+def ensure_ends_in(name: str, value: tf.Tensor, sizes: Any, rule: str, of: str) -> tf.Tensor:
+    """`value`, whose last dimensions have these sizes: those that are not known yet are checked when the graph runs.
+
+    Raises:
+      ValueError: if those that are known are others, or not even their number is known.
+    """
+    rank = len(sizes)
+    if value.shape.rank is None:
         raise ValueError(
-            f"`condition` must end in the condition shape {list(condition_shape)} of {name}; "
-            f"got shape {condition.shape.as_list()}."
+            f"`{name}` must end in {rule} of {of}, and have a known number of dimensions; got shape {value.shape}. "
+            f"Say how many in the input_signature, such as tf.TensorSpec({[None, *map(int, sizes)]})."
         )
-    return condition
+    if value.shape.rank < rank or not value.shape[value.shape.rank - rank :].is_compatible_with(sizes):
+        raise ValueError(f"`{name}` must end in {rule} of {of}; got shape {value.shape.as_list()}.")
+    if value.shape[value.shape.rank - rank :].is_fully_defined():
+        return value
+    return tf.ensure_shape(value, [None] * (value.shape.rank - rank) + list(sizes))

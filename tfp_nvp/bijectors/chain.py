@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors.bijector import Bijector
-from tfp_nvp.bijectors.steps import report_step
+from tfp_nvp._watch import report_step
+from tfp_nvp.bijectors.bijector import Bijector, Step
 from tfp_nvp.bijectors.stock import as_bijector
 
 tfb = tfp.bijectors
@@ -37,7 +37,6 @@ class Chain(Bijector):
     """
 
     def __init__(self, bijectors: Sequence[tfb.Bijector], *, name: str = "chain"):
-        parameters = dict(locals())
         if isinstance(bijectors, tfb.Bijector) or not all(isinstance(b, tfb.Bijector) for b in bijectors):
             raise TypeError(f"`bijectors` must be a list of tfb.Bijector; got {bijectors!r}.")
         layers = [as_bijector(b) for b in bijectors]
@@ -48,10 +47,10 @@ class Chain(Bijector):
             condition_shape=common_condition_shape(layers),
             dtype=next((layer.dtype for layer in layers if layer.dtype is not None), None),
             is_constant_jacobian=all(layer.is_constant_jacobian for layer in layers),
-            parameters=parameters,
             name=name,
         )
         self._bijectors = layers
+        self._z_shape, self._x_shape = _end_shapes(layers)
 
     @property
     def bijectors(self) -> list[Bijector]:
@@ -59,36 +58,47 @@ class Chain(Bijector):
         return list(self._bijectors)
 
     @property
+    def parts(self) -> list[Bijector]:
+        return [part for layer in self._bijectors for part in layer.parts]
+
+    @property
     def is_initialized(self) -> bool:
         return all(layer.is_initialized for layer in self._bijectors)
 
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         for layer in self._bijectors:
-            mine = condition if layer.condition_shape is not None else None
-            layer.initialize(x, mine)
-            x, _ = layer._inverse_and_log_det(x, mine)
+            x = initialize_layer(layer, x, condition)
 
-    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
         event_ndims, total = self.forward_min_event_ndims, tf.zeros([], z.dtype)
         for layer in reversed(self._bijectors):
-            mine = condition if layer.condition_shape is not None else None
             with tf.name_scope(layer.name):
-                z, log_det = layer._forward_step(z, mine, event_ndims, whole=False)
+                z, log_det = layer._forward_step(z, condition_for(layer, condition), event_ndims)
             report_step(layer, z, log_det)
             event_ndims += layer.inverse_min_event_ndims - layer.forward_min_event_ndims
             total = total + log_det
         return z, total
 
-    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> Step:
         event_ndims, total = self.inverse_min_event_ndims, tf.zeros([], x.dtype)
         for layer in self._bijectors:
-            mine = condition if layer.condition_shape is not None else None
             with tf.name_scope(layer.name):
-                x, log_det = layer._inverse_step(x, mine, event_ndims, whole=False)
+                x, log_det = layer._inverse_step(x, condition_for(layer, condition), event_ndims)
             report_step(layer, x, log_det)
             event_ndims += layer.forward_min_event_ndims - layer.inverse_min_event_ndims
             total = total + log_det
         return x, total
+
+    def is_same_map(self, other: Bijector) -> bool:
+        if not isinstance(other, Chain) or len(other.bijectors) != len(self.bijectors):
+            return False
+        return all(a.is_same_map(b) for a, b in zip(self.bijectors, other.bijectors, strict=True))
+
+    def _is_increasing(self, **kwargs: Any) -> Any:
+        increasing = tf.constant(True)
+        for layer in self._bijectors:
+            increasing = tf.equal(increasing, layer._internal_is_increasing())
+        return increasing
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         for layer in reversed(self._bijectors):
@@ -125,6 +135,18 @@ class Chain(Bijector):
         return batch
 
 
+def condition_for(layer: Bijector, condition: tf.Tensor | None) -> tf.Tensor | None:
+    """The condition, for a layer of a composition that takes one."""
+    return None if layer.condition_shape is None else condition
+
+
+def initialize_layer(layer: Bijector, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
+    """Initializes one layer of a composition from a batch, and returns what it makes of the batch."""
+    mine = condition_for(layer, condition)
+    layer.initialize(x, mine)
+    return layer._inverse_and_log_det(x, mine)[0]
+
+
 def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
     """The least ranks of an event of z and of x that every layer can take."""
     change, needed = 0, 0
@@ -132,6 +154,33 @@ def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
         needed = max(needed, layer.forward_min_event_ndims - change)
         change += layer.inverse_min_event_ndims - layer.forward_min_event_ndims
     return needed, needed + change
+
+
+def _end_shapes(layers: Sequence[Bijector]) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """What events of z and of x end in, if a layer fixes it.
+
+    Raises:
+      ValueError: if two layers fix shapes that don't fit.
+    """
+    x_shape: Any = None
+    for layer in reversed(layers):
+        z_shape = layer._z_shape
+        if z_shape is not None and x_shape is not None and z_shape != x_shape[-len(z_shape) :]:
+            if x_shape != z_shape[-len(x_shape) :]:
+                raise ValueError(
+                    f"`bijectors` must fit: {layer.name} takes events of shape {list(z_shape)}, and gets {list(x_shape)}."
+                )
+            x_shape = None  # this layer fixes more dimensions
+        z_shape = x_shape if x_shape is not None else z_shape
+        x_shape = None if z_shape is None else _sizes(layer.forward_event_shape(z_shape))
+    z_shape = x_shape
+    for layer in layers:
+        z_shape = None if z_shape is None else _sizes(layer.inverse_event_shape(z_shape))
+    return z_shape, x_shape
+
+
+def _sizes(shape: tf.TensorShape) -> tuple[int, ...] | None:
+    return tuple(shape.as_list()) if shape.rank is not None and shape.is_fully_defined() else None
 
 
 def common_condition_shape(layers: Sequence[Bijector]) -> tuple[int, ...] | None:

@@ -21,7 +21,6 @@ class Conditioned(Bijector):
     """
 
     def __init__(self, bijector: Bijector, condition: Any, *, name: str | None = None):
-        parameters = dict(locals())
         if bijector.condition_shape is None:
             raise ValueError(f"{bijector.name} takes no condition (it has no `condition_shape`).")
         super().__init__(
@@ -29,10 +28,10 @@ class Conditioned(Bijector):
             inverse_min_event_ndims=bijector.inverse_min_event_ndims,
             dtype=bijector.dtype,
             is_constant_jacobian=bijector.is_constant_jacobian,
-            parameters=parameters,
             name=name or f"conditioned_{bijector.name}",
         )
         self._bijector = bijector
+        self._z_shape, self._x_shape = bijector._z_shape, bijector._x_shape
         self._condition: tf.Tensor = bijector._check_condition(condition)
 
     @property
@@ -55,24 +54,15 @@ class Conditioned(Bijector):
                 f"{self.bijector.name} is set from data and their conditions; initialize it, not {self.name}."
             )
 
-    def _forward_step(
-        self, z: tf.Tensor, condition: Any, event_ndims: int, whole: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._bijector._forward_step(z, self._condition, event_ndims, whole)
-
-    def _inverse_step(
-        self, x: tf.Tensor, condition: Any, event_ndims: int, whole: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._bijector._inverse_step(x, self._condition, event_ndims, whole)
-
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._forward_and_log_det(z, self._condition)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._inverse_and_log_det(x, self._condition)
 
-    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
-        return self._bijector._check_event(name, value)
+    def is_same_map(self, other: Bijector) -> bool:
+        same = isinstance(other, Conditioned) and self.bijector.is_same_map(other.bijector)
+        return same and self.condition is other.condition
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return self._bijector.forward_event_shape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks, shapes
-from tfp_nvp.bijectors.applied import apply_transformer
-from tfp_nvp.bijectors.bijector import Bijector
-from tfp_nvp.conditioners.network import Network, variables_of
+from tfp_nvp.bijectors._network import connect, raw_numbers
+from tfp_nvp.bijectors.bijector import Bijector, Step
 from tfp_nvp.transformers import Transformer
 
 
@@ -28,7 +28,7 @@ class Coupling(Bijector):
       transformer: f.
       conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k]
         and returns [n, p · m], the p = `transformer.num_parameters` raw numbers of the m others:
-        all first numbers, then all second ones. For images with a mask over the last axis
+        all first numbers, then all second ones. One of `conditioners` is told p · m. For images with a mask over the last axis
         only, [n, h, w, k] → [n, h, w, p · m]; with a mask that varies over h and w, the
         whole event with zeros in place of the rest, [n, h, w, c] → [n, h, w, p · c].
       mask: boolean array of the event's shape, `True` where the event is kept. With a
@@ -41,7 +41,7 @@ class Coupling(Bijector):
         does not fit.
 
     >>> from tfp_nvp import conditioners, masks, transformers
-    >>> coupling = Coupling(transformers.Affine(), conditioners.MLP(2 * 2), masks.half(4))
+    >>> coupling = Coupling(transformers.Affine(), conditioners.MLP(), masks.half(4))
     >>> coupling.forward(tf.ones([3, 4])).shape
     TensorShape([3, 4])
 
@@ -59,7 +59,6 @@ class Coupling(Bijector):
         dtype: Any = "float32",
         name: str = "coupling",
     ):
-        parameters = dict(locals())
         checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.ndim == 0:
@@ -71,37 +70,31 @@ class Coupling(Bijector):
                 "`mask` must keep some elements (True) and leave others to transform (False); "
                 "only with a `condition_shape` may it keep none."
             )
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        super().__init__(
-            event_shape=mask.shape, condition_shape=condition_shape, dtype=dtype, parameters=parameters, name=name
-        )
-        self.transformer = self._no_dependency(transformer)
-        split = _Split(mask) if (mask == mask.reshape(-1, mask.shape[-1])[0]).all() else _Masked(mask)
-        self._parts = self._no_dependency(split)
-        network = Network(
-            conditioner,
-            input_shape=split.kept_shape,
-            condition_shape=condition_shape,
-            num_outputs=transformer.num_parameters * split.rest_shape[-1],
-            dtype=self.dtype,
-        )
-        self._network = self._no_dependency(network)
-        self.conditioner = self._no_dependency(conditioner)
-        self._weights = variables_of(conditioner)
+        super().__init__(event_shape=mask.shape, condition_shape=condition_shape, dtype=dtype, name=name)
+        self.transformer = transformer
+        self._parts = _Split(mask) if (mask == mask.reshape(-1, mask.shape[-1])[0]).all() else _Masked(mask)
+        num_outputs = transformer.num_parameters * self._parts.rest_shape[-1]
+        self.conditioner = connect(conditioner, self._parts.kept_shape, self.condition_shape, num_outputs, self.dtype)
 
-    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(z, condition, inverse=False)
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
+        return self._apply(self.transformer.forward, z, condition)
 
-    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(x, condition, inverse=True)
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> Step:
+        return self._apply(self.transformer.inverse, x, condition)
 
-    def _apply(self, value: tf.Tensor, condition: Any, *, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    def _apply(self, transform: Callable, value: tf.Tensor, condition: Any) -> Step:
         kept, rest = self._parts.split(value)
-        outputs = self._network(kept, condition)
+        raw = raw_numbers(
+            self.conditioner,
+            kept,
+            condition,
+            event_ndims=self.forward_min_event_ndims,
+            condition_ndims=self.condition_ndims,
+            num_parameters=self.transformer.num_parameters,
+        )
+        result, log_det = transform(rest, raw)
         if condition is not None:  # it may have added to the batch shape
-            batch = shapes.batch_shape(outputs, self._parts.event_ndims)
-            kept, rest = (shapes.broadcast_batch(part, batch, self._parts.event_ndims) for part in (kept, rest))
-        result, log_det = apply_transformer(self.transformer, rest, outputs, inverse=inverse, shared=True)
+            kept = shapes.broadcast_batch(kept, shapes.batch_shape(result, self.forward_min_event_ndims), self.forward_min_event_ndims)
         return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 

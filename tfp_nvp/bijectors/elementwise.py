@@ -32,11 +32,10 @@ class Elementwise(Bijector):
     def __init__(
         self, transformer: Transformer, event_shape: Any, *, dtype: Any = "float32", name: str = "elementwise"
     ):
-        parameters = dict(locals())
         checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
         event_shape = checks.shape("event_shape", event_shape)
-        super().__init__(event_shape=event_shape, dtype=dtype, parameters=parameters, name=name)
-        self.transformer = self._no_dependency(transformer)
+        super().__init__(event_shape=event_shape, dtype=dtype, name=name)
+        self.transformer = transformer
         self._raw = tf.Variable(
             tf.zeros((transformer.num_parameters, *event_shape), self.dtype), name="raw", trainable=True
         )
@@ -48,6 +47,9 @@ class Elementwise(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         z, log_det = self.transformer.inverse(x, tf.convert_to_tensor(self._raw))
         return z, self._sum(log_det)
+
+    def _is_increasing(self, **kwargs: Any) -> tf.Tensor:
+        return self.transformer.is_increasing(tf.convert_to_tensor(self._raw))
 
     def _sum(self, log_det: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(log_det, axis=list(range(-self.forward_min_event_ndims, 0)))

@@ -24,7 +24,6 @@ class Invert(Bijector):
     """
 
     def __init__(self, bijector: tfb.Bijector, *, name: str | None = None):
-        parameters = dict(locals())
         inner = as_bijector(bijector)
         super().__init__(
             min_event_ndims=inner.inverse_min_event_ndims,
@@ -32,10 +31,10 @@ class Invert(Bijector):
             condition_shape=inner.condition_shape,
             dtype=inner.dtype,
             is_constant_jacobian=inner.is_constant_jacobian,
-            parameters=parameters,
             name=name or f"invert_{inner.name}",
         )
         self._bijector = inner
+        self._z_shape, self._x_shape = inner._x_shape, inner._z_shape
 
     @property
     def bijector(self) -> Bijector:
@@ -59,8 +58,8 @@ class Invert(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return self._bijector._forward_and_log_det(x, condition)
 
-    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
-        return self._bijector._check_event("z" if name == "x" else "x", value)
+    def is_same_map(self, other: Bijector) -> bool:
+        return isinstance(other, Invert) and self.bijector.is_same_map(other.bijector)
 
     def _is_increasing(self, **kwargs: Any) -> Any:
         return self._bijector._internal_is_increasing(**kwargs)

@@ -48,12 +48,11 @@ class InvertibleLinear(Bijector):
         dtype: Any = "float32",
         name: str = "invertible_linear",
     ):
-        parameters = dict(locals())
         event_shape = checks.shape("event_shape", event_shape, min_rank=1)
         if len(event_shape) != 1:
             raise ValueError(f"`event_shape` must be [d]; got {list(event_shape)}.")
         super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, parameters=parameters, name=name
+            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
         )
         (d,) = event_shape
         if start not in STARTS:
@@ -68,7 +67,7 @@ class InvertibleLinear(Bijector):
         # Weights, though fixed: weights loaded into a layer of another seed must bring them along.
         self._permutation = tf.Variable(permutation.astype(kind), name="permutation", trainable=False)
         self._signs = tf.Variable(signs.astype(kind), name="signs", trainable=False)
-        self._below = self._no_dependency(np.tril(np.ones((d, d), kind), -1))
+        self._below = np.tril(np.ones((d, d), kind), -1)
         # One square matrix holds all: L below the diagonal, s on it, U above.
         self.factors = tf.Variable(factors.astype(kind), name="factors", trainable=True)
 

@@ -38,19 +38,13 @@ class Logit(Bijector):
     """
 
     def __init__(self, alpha: float = 0.05, *, name: str = "logit"):
-        parameters = dict(locals())
         self.alpha = checks.fraction("alpha", alpha)
         if self.alpha >= 0.5:
             raise ValueError(f"`alpha` must be below 0.5; got {alpha}.")
-        super().__init__(min_event_ndims=0, parameters=parameters, name=name)
+        super().__init__(min_event_ndims=0, name=name)
 
-    def _check_event(self, name: str, value: tf.Tensor) -> tf.Tensor:
-        if not value.dtype.is_floating:
-            raise TypeError(
-                f"`{name}` must hold floating-point numbers; got {value.dtype.name}. "
-                "Pixels that are integers belong in tfp_nvp.Dequantized."
-            )
-        return super()._check_event(name, value)
+    def _is_increasing(self, **kwargs: Any) -> bool:
+        return True
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         width = 1.0 - 2.0 * self.alpha
@@ -58,6 +52,11 @@ class Logit(Bijector):
         return x, tf.math.log_sigmoid(z) + tf.math.log_sigmoid(-z) - math.log(width)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        if not x.dtype.is_floating:
+            raise TypeError(
+                f"`x` must hold floating-point numbers; got {x.dtype.name}. "
+                "Pixels that are integers belong in tfp_nvp.Dequantized."
+            )
         width = 1.0 - 2.0 * self.alpha
         # From both ends, so that neither logarithm loses what is near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
 from tfp_nvp.bijectors.bijector import Bijector
-from tfp_nvp.bijectors.chain import common_condition_shape
+from tfp_nvp.bijectors.chain import common_condition_shape, condition_for, initialize_layer
 from tfp_nvp.bijectors.stock import as_bijector
 
 tfb = tfp.bijectors
@@ -53,7 +53,6 @@ class Multiscale(Bijector):
         leaving: Sequence[int] | None = None,
         name: str = "multiscale",
     ):
-        parameters = dict(locals())
         if isinstance(levels, tfb.Bijector) or not all(isinstance(level, tfb.Bijector) for level in levels):
             raise TypeError(f"`levels` must be a list of tfb.Bijector; got {levels!r}.")
         if not levels:
@@ -74,18 +73,22 @@ class Multiscale(Bijector):
             condition_shape=common_condition_shape(layers),
             dtype=next((layer.dtype for layer in layers if layer.dtype is not None), None),
             is_constant_jacobian=all(layer.is_constant_jacobian for layer in layers),
-            parameters=parameters,
             name=name,
         )
         self._levels = layers
-        self._image_shape = self._no_dependency(event_shape)
-        self._leaving = self._no_dependency(leaving)
-        self._latent_shapes = self._no_dependency(self._shapes_of_latents())
+        self._image_shape = self._x_shape = event_shape
+        self._z_shape = (math.prod(event_shape),)
+        self._leaving = leaving
+        self._latent_shapes = self._shapes_of_latents()
 
     @property
     def levels(self) -> list[Bijector]:
         """The levels, the one next to the data first."""
         return list(self._levels)
+
+    @property
+    def parts(self) -> list[Bijector]:
+        return [part for level in self._levels for part in level.parts]
 
     @property
     def is_initialized(self) -> bool:
@@ -94,16 +97,12 @@ class Multiscale(Bijector):
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         h = tf.convert_to_tensor(x)
         for i, level in enumerate(self._levels):
-            mine = condition if level.condition_shape is not None else None
-            level.initialize(h, mine)
-            h, _ = self._split(level._inverse_and_log_det(h, mine)[0], i)
+            h, _ = self._split(initialize_layer(level, h, condition), i)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        if x.shape[-3:] != self._image_shape:
-            raise ValueError(f"`x` must end in the event shape {list(self._image_shape)}; got shape {x.shape}.")
         h, parts, total = x, [], tf.zeros([], x.dtype)
         for i, level in enumerate(self._levels):
-            h, log_det = level._inverse_step(h, condition if level.condition_shape is not None else None, 3)
+            h, log_det = level._inverse_step(h, condition_for(level, condition), 3)
             h, out = self._split(h, i)
             parts.append(out)
             total = total + log_det
@@ -116,8 +115,6 @@ class Multiscale(Bijector):
         return tf.concat(flat, axis=-1), total
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        if z.shape[-1] != sum(map(math.prod, self._latent_shapes)):
-            raise ValueError(f"`z` must have {math.prod(self._image_shape)} elements on its last axis; got {z.shape}.")
         batch, total = shapes.batch_shape(z, 1), tf.zeros([], z.dtype)
         flat = tf.split(z, [math.prod(shape) for shape in self._latent_shapes], axis=-1)
         parts = [
@@ -125,7 +122,7 @@ class Multiscale(Bijector):
         ]
         h = parts.pop()
         for level in reversed(self._levels):
-            h, log_det = level._forward_step(h, condition if level.condition_shape is not None else None, 3)
+            h, log_det = level._forward_step(h, condition_for(level, condition), 3)
             total = total + log_det
             if parts:
                 h = tf.concat([h, shapes.broadcast_batch(parts.pop(), shapes.batch_shape(h, 3), 3)], axis=-1)
@@ -164,14 +161,8 @@ class Multiscale(Bijector):
                 found.append((*sides, channels))
         return found
 
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return tf.TensorShape(self._image_shape)
+    def _forward_sizes(self, sizes: list) -> list:
+        return list(self._image_shape)
 
-    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return tf.TensorShape([math.prod(self._image_shape)])
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return tf.constant(self._image_shape, tf.int32)
-
-    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return tf.constant([math.prod(self._image_shape)], tf.int32)
+    def _inverse_sizes(self, sizes: list) -> list:
+        return [math.prod(self._image_shape)]

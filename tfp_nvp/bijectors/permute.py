@@ -25,11 +25,10 @@ class Permute(Bijector):
     """
 
     def __init__(self, permutation: Any, *, name: str = "permute"):
-        parameters = dict(locals())
         order = np.asarray(permutation)
         if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
             raise ValueError(f"`permutation` must hold each of 0 to d − 1 once; got {permutation!r}.")
-        super().__init__(min_event_ndims=1, is_constant_jacobian=True, parameters=parameters, name=name)
+        super().__init__(event_shape=order.shape, is_constant_jacobian=True, name=name)
         # Weights, though fixed: weights loaded into a layer of another order must bring it along.
         self._order = tf.Variable(order, dtype=tf.int64, name="order", trainable=False)
         self._inverse_order = tf.Variable(np.argsort(order), dtype=tf.int64, name="inverse_order", trainable=False)
@@ -45,15 +44,10 @@ class Permute(Bijector):
         return self._order.numpy()
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._gather("z", z, self._order), tf.zeros([], z.dtype)
+        return tf.gather(z, self._order, axis=-1), tf.zeros([], z.dtype)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._gather("x", x, self._inverse_order), tf.zeros([], x.dtype)
-
-    def _gather(self, name: str, value: tf.Tensor, order: tf.Variable) -> tf.Tensor:
-        if value.shape[-1] != order.shape[0]:
-            raise ValueError(f"`{name}` must have {order.shape[0]} elements on its last axis; got shape {value.shape}.")
-        return tf.gather(value, order, axis=-1)
+        return tf.gather(x, self._inverse_order, axis=-1), tf.zeros([], x.dtype)
 
     @property
     def _is_permutation(self) -> bool:
@@ -68,8 +62,7 @@ class Reverse(Bijector):
     """
 
     def __init__(self, *, name: str = "reverse"):
-        parameters = dict(locals())
-        super().__init__(min_event_ndims=1, is_constant_jacobian=True, parameters=parameters, name=name)
+        super().__init__(min_event_ndims=1, is_constant_jacobian=True, name=name)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.reverse(z, axis=[-1]), tf.zeros([], z.dtype)

@@ -35,10 +35,9 @@ class PrincipalAxes(Bijector):
     """
 
     def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str = "principal_axes"):
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, parameters=parameters, name=name
+            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
         )
         (d,) = event_shape
         self.shift = tf.Variable(tf.zeros([d], self.dtype), name="shift", trainable=False)

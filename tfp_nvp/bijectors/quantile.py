@@ -55,9 +55,8 @@ class Quantile(Bijector):
         dtype: Any = "float32",
         name: str = "quantile",
     ):
-        parameters = dict(locals())
         event_shape = checks.shape("event_shape", event_shape, min_rank=1)
-        super().__init__(event_shape=event_shape, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(event_shape=event_shape, dtype=dtype, name=name)
         self._event_rank = len(event_shape)
         self.num_bins = checks.integer("num_bins", num_bins, 2)
         self.smoothing = checks.positive("smoothing", smoothing)

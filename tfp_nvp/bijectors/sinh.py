@@ -28,11 +28,10 @@ class Sinh(Bijector):
     """
 
     def __init__(self, mask: Any, *, dtype: Any = "float32", name: str = "sinh"):
-        parameters = dict(locals())
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.ndim != 1:
             raise TypeError(f"`mask` must be a boolean vector; got {mask.dtype} of shape {mask.shape}.")
-        super().__init__(event_shape=mask.shape, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(event_shape=mask.shape, dtype=dtype, name=name)
         self._mask = mask
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:

@@ -36,25 +36,24 @@ class Squeeze(Bijector):
     """
 
     def __init__(self, factor: int = 2, *, order: str = "raster", name: str = "squeeze"):
-        parameters = dict(locals())
         self.factor = checks.integer("factor", factor, 2)
         if order not in ORDERS:
             raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
         self.order = order
-        super().__init__(min_event_ndims=3, is_constant_jacobian=True, parameters=parameters, name=name)
+        super().__init__(min_event_ndims=3, is_constant_jacobian=True, name=name)
         places = [(i, j) for i in range(factor) for j in range(factor)]
         chosen = places
         if order == "checkerboard":
             chosen = sorted(places, key=lambda place: sum(place) % 2)
         elif order == "dispersed":
             chosen = _dispersed(places, factor)
-        self._places = self._no_dependency([places.index(place) for place in chosen])
+        self._places = tuple(places.index(place) for place in chosen)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        height, width, channels = self._large(z.shape[-3:])
+        height, width, channels = self._forward_sizes(self._known(z.shape[-3:]))
         batch = shapes.batch_shape(z, 3)
         groups = tf.reshape(z, (-1, height // self.factor, width // self.factor, self.factor**2, channels))
-        groups = self._pick(groups, [self._places.index(i) for i in range(self.factor**2)])
+        groups = self._pick(groups, tuple(self._places.index(i) for i in range(self.factor**2)))
         squares = tf.reshape(
             groups, (-1, height // self.factor, width // self.factor, self.factor, self.factor, channels)
         )
@@ -62,34 +61,34 @@ class Squeeze(Bijector):
         return tf.reshape(x, shapes.concat(batch, (height, width, channels))), tf.zeros([], z.dtype)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        height, width, channels = self._small(x.shape[-3:])
+        height, width, channels = self._inverse_sizes(self._known(x.shape[-3:]))
         batch, c = shapes.batch_shape(x, 3), x.shape[-1]
         squares = tf.reshape(x, (-1, height, self.factor, width, self.factor, c))
         groups = tf.reshape(tf.transpose(squares, [0, 1, 3, 2, 4, 5]), (-1, height, width, self.factor**2, c))
         z = self._pick(groups, self._places)
         return tf.reshape(z, shapes.concat(batch, (height, width, channels))), tf.zeros([], x.dtype)
 
-    def _pick(self, groups: tf.Tensor, order: list[int]) -> tf.Tensor:
-        if order == sorted(order):
+    def _pick(self, groups: tf.Tensor, order: tuple[int, ...]) -> tf.Tensor:
+        if order == tuple(sorted(order)):
             return groups
         planes = tf.unstack(groups, axis=-2)
         return tf.stack([planes[i] for i in order], axis=-2)
 
-    def _small(self, shape: tf.TensorShape) -> list[int]:
-        height, width, channels = self._known(shape)
-        if height % self.factor or width % self.factor:
+    def _inverse_sizes(self, sizes: list) -> list:
+        height, width, channels = sizes
+        if _are_known(sizes) and (height % self.factor or width % self.factor):
             raise ValueError(
                 f"{self.name} needs an image [..., height, width, channels] of sides that are multiples of "
-                f"{self.factor}; got {shape.as_list()}."
+                f"{self.factor}; got {sizes}."
             )
         return [height // self.factor, width // self.factor, channels * self.factor**2]
 
-    def _large(self, shape: tf.TensorShape) -> list[int]:
-        height, width, channels = self._known(shape)
-        if channels % self.factor**2:
+    def _forward_sizes(self, sizes: list) -> list:
+        height, width, channels = sizes
+        if _are_known(sizes) and channels % self.factor**2:
             raise ValueError(
                 f"{self.name} needs a squeezed image [..., height, width, channels] of a multiple of "
-                f"{self.factor**2} channels; got {shape.as_list()}."
+                f"{self.factor**2} channels; got {sizes}."
             )
         return [height * self.factor, width * self.factor, channels // self.factor**2]
 
@@ -98,19 +97,9 @@ class Squeeze(Bijector):
             raise ValueError(f"{self.name} needs images of a size known in advance; got shape {shape}.")
         return shape.as_list()
 
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return tf.TensorShape(self._large(shape)) if shape.is_fully_defined() else tf.TensorShape([None] * 3)
 
-    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return tf.TensorShape(self._small(shape)) if shape.is_fully_defined() else tf.TensorShape([None] * 3)
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        f = self.factor
-        return tf.stack([shape[0] * f, shape[1] * f, shape[2] // f**2])
-
-    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        f = self.factor
-        return tf.stack([shape[0] // f, shape[1] // f, shape[2] * f**2])
+def _are_known(sizes: list) -> bool:
+    return all(isinstance(size, int) for size in sizes)
 
 
 def _dispersed(places: list[tuple[int, int]], factor: int) -> list[tuple[int, int]]:

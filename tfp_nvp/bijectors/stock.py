@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors.bijector import Bijector
+from tfp_nvp.bijectors.bijector import Bijector, Step
 
 tfb = tfp.bijectors
 
@@ -25,17 +25,16 @@ class Stock(Bijector):
     """
 
     def __init__(self, bijector: tfb.Bijector, *, name: str | None = None):
-        parameters = dict(locals())
         if not isinstance(bijector, tfb.Bijector):
             raise TypeError(f"`bijector` must be a tfb.Bijector; got {bijector!r}.")
-        if tf.nest.is_nested(bijector.forward_min_event_ndims) or not bijector._is_injective:
+        ranks = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
+        if any(tf.nest.is_nested(rank) for rank in ranks) or not bijector._is_injective:
             raise TypeError(f"`bijector` must map one tensor to one tensor, injectively; got {bijector!r}.")
         super().__init__(
             min_event_ndims=bijector.forward_min_event_ndims,
             inverse_min_event_ndims=bijector.inverse_min_event_ndims,
             dtype=bijector.dtype,
             is_constant_jacobian=bijector.is_constant_jacobian,
-            parameters=parameters,
             name=name or bijector.name,
         )
         self._bijector = bijector
@@ -47,13 +46,18 @@ class Stock(Bijector):
 
     # tf.identity: the cache goes by tensor identity, and nobody has seen this tensor.
 
-    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
         z = tf.identity(z)
-        return self._bijector.forward(z), self._bijector.forward_log_det_jacobian(z, self.forward_min_event_ndims)
+        log_det = self._bijector.forward_log_det_jacobian(z, self.forward_min_event_ndims)
+        return self._bijector.forward(z), tf.cast(log_det, z.dtype)
 
-    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> Step:
         x = tf.identity(x)
-        return self._bijector.inverse(x), self._bijector.inverse_log_det_jacobian(x, self.inverse_min_event_ndims)
+        log_det = self._bijector.inverse_log_det_jacobian(x, self.inverse_min_event_ndims)
+        return self._bijector.inverse(x), tf.cast(log_det, x.dtype)
+
+    def is_same_map(self, other: Bijector) -> bool:
+        return isinstance(other, Stock) and (self.bijector is other.bijector or self.bijector == other.bijector)
 
     def _is_increasing(self, **kwargs: Any) -> Any:
         return self._bijector._internal_is_increasing(**kwargs)
@@ -71,10 +75,16 @@ class Stock(Bijector):
         return self._bijector.inverse_event_shape_tensor(shape)
 
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
-        return self._bijector.experimental_batch_shape(x_event_ndims=x_event_ndims)
+        try:
+            return self._bijector.experimental_batch_shape(x_event_ndims=x_event_ndims)
+        except NotImplementedError:  # it says nothing of its parameters, as TFP's own flows allow
+            return tf.TensorShape([])
 
     def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
-        return self._bijector.experimental_batch_shape_tensor(x_event_ndims=x_event_ndims)
+        try:
+            return self._bijector.experimental_batch_shape_tensor(x_event_ndims=x_event_ndims)
+        except NotImplementedError:
+            return tf.zeros([0], tf.int32)
 
 
 def as_bijector(bijector: tfb.Bijector) -> Bijector:

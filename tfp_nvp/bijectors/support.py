@@ -35,7 +35,6 @@ class Support(Bijector):
     """
 
     def __init__(self, low: Any, high: Any, *, scale: Any = None, dtype: Any = "float32", name: str = "support"):
-        parameters = dict(locals())
         low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
         scale = np.ones_like(low) if scale is None else np.asarray(scale, np.float64)
         if low.ndim != 1 or low.shape != high.shape or low.shape != scale.shape:
@@ -44,7 +43,7 @@ class Support(Bijector):
             raise ValueError(f"`low` must be below `high` in every element; got {low} and {high}.")
         if not (scale > 0).all():
             raise ValueError(f"`scale` must be positive; got {scale}.")
-        super().__init__(event_shape=low.shape, dtype=dtype, parameters=parameters, name=name)
+        super().__init__(event_shape=low.shape, dtype=dtype, name=name)
         has_low, has_high = np.isfinite(low), np.isfinite(high)
         kind = self.dtype.as_numpy_dtype
         self._both, self._one = has_low & has_high, has_low ^ has_high

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.conditioner import ImageConditioner
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
-from tfp_nvp.conditioners.inputs import joined_channels
+from tfp_nvp.conditioners._conditioner import ImageConditioner
+from tfp_nvp.conditioners._convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners._joining import joined_channels
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -21,7 +21,8 @@ class ConvNet(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
-        channels transformed.
+        channels transformed; None to be told by the
+        structure it is given to.
       hidden_units: channels of h, at least 1.
       activation: a Keras activation.
       seed: an int for reproducible initial weights.
@@ -38,7 +39,7 @@ class ConvNet(ImageConditioner):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: int = 64,
         activation: Any = "relu",
@@ -58,9 +59,9 @@ class ConvNet(ImageConditioner):
             dtype=self.dtype_policy,
             name="hidden",
         )
-        self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = ZeroConvolution(self._known_outputs(), dtype=self.dtype_policy, name="outputs")
         image = (None, *inputs_shape[1:3])
         self.input_layer.build((*image, joined_channels(inputs_shape, condition_shape)))
         self.hidden_layer.build((*image, self.hidden_units))
@@ -71,12 +72,6 @@ class ConvNet(ImageConditioner):
         h = self.activation(self.input_layer(image))
         return self.output_layer(self.hidden_layer(h))
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-        }
-
 
 @keras.saving.register_keras_serializable("tfp_nvp")
 class ZeroConv(ImageConditioner):
@@ -86,7 +81,8 @@ class ZeroConv(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
-        channels transformed.
+        channels transformed; None to be told by the
+        structure it is given to.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
 
     Shapes: as those of `ConvNet`.
@@ -97,11 +93,11 @@ class ZeroConv(ImageConditioner):
     References: Kingma & Dhariwal (2018), "Glow", arXiv:1807.03039: the learned prior of its code.
     """
 
-    def __init__(self, num_outputs: int, **kwargs: Any):
+    def __init__(self, num_outputs: int | None = None, **kwargs: Any):
         super().__init__(num_outputs, **kwargs)
-        self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy, name="outputs")
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = ZeroConvolution(self._known_outputs(), dtype=self.dtype_policy, name="outputs")
         self.output_layer.build((*inputs_shape[:-1], joined_channels(inputs_shape, condition_shape)))
         self.built = True
 

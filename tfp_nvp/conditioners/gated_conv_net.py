@@ -7,10 +7,10 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.conditioner import ImageConditioner
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
-from tfp_nvp.conditioners.inputs import joined_channels
-from tfp_nvp.conditioners.tanh_features import TanhFeatures
+from tfp_nvp.conditioners._conditioner import ImageConditioner
+from tfp_nvp.conditioners._convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners._joining import joined_channels
+from tfp_nvp.conditioners._tanh_features import TanhFeatures
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -24,7 +24,8 @@ class GatedConvNet(ImageConditioner):
     crelu(h) is elu([h, −h]), twice as many channels. The norm is a layer norm, over the channels of each pixel.
 
     Args:
-      num_outputs: raw numbers per pixel.
+      num_outputs: raw numbers per pixel; None to be told by the
+        structure it is given to.
       hidden_units: channels of h, at least 1.
       num_blocks: number of blocks, at least 1.
       layer_norm: whether there is a norm.
@@ -45,7 +46,7 @@ class GatedConvNet(ImageConditioner):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: int = 32,
         num_blocks: int = 2,
@@ -71,9 +72,11 @@ class GatedConvNet(ImageConditioner):
         ]
         norm = keras.layers.LayerNormalization if layer_norm else keras.layers.Identity
         self.norms = [norm(dtype=policy) for _ in range(num_blocks)]
-        self.output_layer = ZeroConvolution(num_outputs, kernel_size=kernel_size, dtype=policy)
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = ZeroConvolution(
+            self._known_outputs(), kernel_size=self.kernel_size, dtype=self.dtype_policy
+        )
         image = (None, *inputs_shape[1:3])
         if self.features is not None:
             self.features.build(inputs_shape)
@@ -94,15 +97,6 @@ class GatedConvNet(ImageConditioner):
             a, g = keras.ops.split(gate(_crelu(block(_crelu(h)))), 2, axis=-1)
             h = norm(h + a * keras.ops.sigmoid(g))
         return self.output_layer(_crelu(h))
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "hidden_units": self.hidden_units,
-            "num_blocks": self.num_blocks,
-            "layer_norm": self.layer_norm,
-            "kernel_size": self.kernel_size,
-            "num_features": self.num_features,
-        }
 
 
 def _crelu(h: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.masked_network import Apply, MaskedNetwork
+from tfp_nvp.conditioners._masked_network import Apply, MaskedNetwork
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -23,7 +23,8 @@ class MADE(MaskedNetwork):
     and over 0, …, d − 1 with a condition, which all units see.
 
     Args:
-      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d.
+      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None to be told by the
+        structure it is given to.
       hidden_units: widths of the hidden layers, at least one. In a layer narrower than d − 1
         (d with a condition) some degrees have no unit: elements are then not told apart by all
         that depend on them, and the last before the end may have no effect.
@@ -46,7 +47,7 @@ class MADE(MaskedNetwork):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: Sequence[int] = (128, 128),
         activation: Any = "relu",
@@ -67,7 +68,6 @@ class MADE(MaskedNetwork):
         count = len(self.hidden_units)
         self.hidden_layers = [self._masked(units, i) for i, units in enumerate(self.hidden_units)]
         self.condition_layers = [self._of_condition(units, count + i) for i, units in enumerate(self.hidden_units)]
-        self.condition_layers.append(self._of_condition(self.num_outputs, 0, kernel_initializer="zeros"))
 
     def evaluate(self, inputs: Any, apply: Apply) -> Any:
         h = inputs
@@ -77,5 +77,3 @@ class MADE(MaskedNetwork):
         outputs, context = apply(self.output_layer, h)
         return outputs if context is None else outputs + context
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"hidden_units": self.hidden_units}

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.conditioner import Conditioner
-from tfp_nvp.conditioners.inputs import join, joined_size
+from tfp_nvp.conditioners._conditioner import Conditioner
+from tfp_nvp.conditioners._joining import join, joined_size
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -21,7 +21,8 @@ class MLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed.
+        elements transformed; None to be told by the
+        structure it is given to.
       hidden_units: widths of the hidden layers, at least one.
       activation: a Keras activation.
       dropout: rate in [0, 1) after each hidden layer. Active only in the one evaluation of
@@ -39,7 +40,7 @@ class MLP(Conditioner):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: Sequence[int] = (128, 128),
         activation: Any = "relu",
@@ -65,15 +66,15 @@ class MLP(Conditioner):
             for i, units in enumerate(self.hidden_units)
         ]
         self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
-        self.output_layer = keras.layers.Dense(
-            self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
-        )
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         size = joined_size(inputs_shape, condition_shape)
         for layer in self.hidden_layers:
             layer.build((None, size))
             size = layer.units
+        self.output_layer = keras.layers.Dense(
+            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
+        )
         self.output_layer.build((None, size))
         self.built = True
 
@@ -85,10 +86,3 @@ class MLP(Conditioner):
                 h = self.dropout_layer(h)
         return self.output_layer(h)
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "dropout": self.dropout,
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-        }

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.conditioner import ImageConditioner
-from tfp_nvp.conditioners.convolution import Convolution, ZeroConvolution
-from tfp_nvp.conditioners.inputs import joined_channels
+from tfp_nvp.conditioners._conditioner import ImageConditioner
+from tfp_nvp.conditioners._convolution import Convolution, ZeroConvolution
+from tfp_nvp.conditioners._joining import joined_channels
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -21,7 +21,8 @@ class ResidualConvNet(ImageConditioner):
         outputs = (V ∗ activation(h) + c) · exp(3 s),  with V, c and s zero at first
 
     Args:
-      num_outputs: raw numbers per pixel.
+      num_outputs: raw numbers per pixel; None to be told by the
+        structure it is given to.
       hidden_units: channels of h, at least 1.
       num_blocks: number of blocks, at least 1.
       activation: a Keras activation.
@@ -40,7 +41,7 @@ class ResidualConvNet(ImageConditioner):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: int = 32,
         num_blocks: int = 2,
@@ -61,9 +62,9 @@ class ResidualConvNet(ImageConditioner):
             )
             for i in range(2 * num_blocks + 1)
         ]
-        self.output_layer = ZeroConvolution(num_outputs, dtype=self.dtype_policy)
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = ZeroConvolution(self._known_outputs(), dtype=self.dtype_policy)
         channels = joined_channels(inputs_shape, condition_shape)
         for layer in (*self.hidden_layers, self.output_layer):
             layer.build((None, *inputs_shape[1:3], channels))
@@ -76,9 +77,3 @@ class ResidualConvNet(ImageConditioner):
             h = h + second(self.activation(first(self.activation(h))))
         return self.output_layer(self.activation(h))
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "hidden_units": self.hidden_units,
-            "num_blocks": self.num_blocks,
-            "activation": keras.activations.serialize(self.activation),
-        }

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.masked_network import Apply, MaskedNetwork
+from tfp_nvp.conditioners._masked_network import Apply, MaskedNetwork
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -24,7 +24,8 @@ class ResidualMADE(MaskedNetwork):
     the units that a block adds have the same degrees.
 
     Args:
-      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d.
+      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None to be told by the
+        structure it is given to.
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two masked layers each.
       activation: a Keras activation that works on each number alone.
@@ -46,7 +47,7 @@ class ResidualMADE(MaskedNetwork):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: int = 128,
         num_blocks: int = 2,
@@ -77,7 +78,6 @@ class ResidualMADE(MaskedNetwork):
             ]
             gate = self._of_condition(self.hidden_units, 2 * num_blocks + 2 + i, use_bias=True, activation="sigmoid")
             self.condition_layers += [None, gate]
-        self.condition_layers.append(self._of_condition(self.num_outputs, 0, kernel_initializer="zeros"))
 
     def evaluate(self, inputs: Any, apply: Apply) -> Any:
         h, context = apply(self.hidden_layers[0], inputs)
@@ -89,5 +89,3 @@ class ResidualMADE(MaskedNetwork):
         outputs, context = apply(self.output_layer, h)
         return outputs if context is None else outputs + context
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"hidden_units": self.hidden_units, "num_blocks": self.num_blocks}

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.conditioner import Conditioner
-from tfp_nvp.conditioners.inputs import join, joined_size
+from tfp_nvp.conditioners._conditioner import Conditioner
+from tfp_nvp.conditioners._joining import join, joined_size
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
@@ -22,7 +22,8 @@ class ResidualMLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed.
+        elements transformed; None to be told by the
+        structure it is given to.
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two dense layers each.
       activation: a Keras activation.
@@ -45,7 +46,7 @@ class ResidualMLP(Conditioner):
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         hidden_units: int = 128,
         num_blocks: int = 2,
@@ -68,7 +69,6 @@ class ResidualMLP(Conditioner):
         self.second_layers = [self._dense(i, self._small(i), regularized=True) for i in numbers]
         self.gate_layers = [self._dense(2 * num_blocks + 1 + i) for i in range(num_blocks)]
         self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
-        self.output_layer = keras.layers.Dense(self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         self.input_layer.build((None, joined_size(inputs_shape, condition_shape)))
@@ -76,6 +76,9 @@ class ResidualMLP(Conditioner):
             self.gate_layers = []
         for layer in self.gate_layers:
             layer.build((None, joined_size(condition_shape)))
+        self.output_layer = keras.layers.Dense(
+            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy
+        )
         for layer in (*self.first_layers, *self.second_layers, self.output_layer):
             layer.build((None, self.hidden_units))
         self.built = True
@@ -92,15 +95,6 @@ class ResidualMLP(Conditioner):
                 update = update * keras.ops.sigmoid(self.gate_layers[i](join(condition)))
             h = h + update
         return self.output_layer(h)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "hidden_units": self.hidden_units,
-            "num_blocks": self.num_blocks,
-            "activation": keras.activations.serialize(self.activation),
-            "dropout": self.dropout,
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-        }
 
     def _dense(self, index: int, initializer: Any = None, regularized: bool = False) -> keras.layers.Dense:
         return keras.layers.Dense(

@@ -81,24 +81,22 @@ class ConditionalNormal(_ScaledNormal):
         activation: Any = "relu",
         seed: int | None = None,
         dtype: Any = "float32",
-        name: str = "conditional_normal",
+        name: str | None = None,
     ):
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         condition_shape = checks.shape("condition_shape", condition_shape)
         dtype = tf.as_dtype(dtype)
-        network = MLP(2 * event_shape[0], hidden_units=hidden_units, activation=activation, seed=seed, dtype=dtype.name)
+        network = MLP(hidden_units=hidden_units, activation=activation, seed=seed, dtype=dtype.name)
         scale_and_shift = Coupling(
             Affine(), network, np.zeros(event_shape, bool), condition_shape=condition_shape, dtype=dtype
         )
         super().__init__(
             StandardNormal(event_shape, dtype=dtype),
             scale_and_shift,
-            parameters=parameters,
             name=name,
         )
 
     def given(self, condition: Any) -> Flow:
         """This distribution at one condition, whose batch becomes part of the batch shape; its moments are known."""
-        condition = self._as_condition(condition)
-        return _ScaledNormal(self.distribution, Conditioned(self.bijector, condition), name=f"{self.name}_given")
+        condition = self._check_condition(condition)
+        return _ScaledNormal(self.distribution, Conditioned(self.bijector, condition), name=self.explicit_name and f"{self.explicit_name}_given")

@@ -10,12 +10,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
+from tfp_nvp._module import Module
+from tfp_nvp.distributions.fittable import Density
 from tfp_nvp.distributions.flow import Flow, stateless
 
 tfd = tfp.distributions
 
 
-class Dequantized(tfd.Distribution):
+class Dequantized(Density):
     """Integers 0, …, levels − 1 as real numbers that were rounded down.
 
         P(x) = ∫ p((x + u) / levels) du / levels^d  over u in [0, 1)^d
@@ -49,10 +51,9 @@ class Dequantized(tfd.Distribution):
     Abbeel (2019), "Flow++", arXiv:1902.00275, section 3.1; Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519.
     """
 
-    def __init__(self, flow: Flow, levels: int = 256, noise: Flow | None = None, *, name: str = "dequantized"):
-        parameters = dict(locals())
+    def __init__(self, flow: Flow, levels: int = 256, noise: Flow | None = None, *, name: str | None = None):
         checks.instance("flow", flow, Flow, "tfp_nvp.Glow([28, 28, 1])")
-        self.levels = checks.integer("levels", levels, 2)
+        self._levels = checks.integer("levels", levels, 2)
         if levels > 2**16:
             raise ValueError(f"`levels` must be at most 65,536; got {levels}. Model such values as real numbers.")
         if noise is not None:
@@ -68,21 +69,29 @@ class Dequantized(tfd.Distribution):
         super().__init__(
             dtype=tf.int32,
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
             name=name,
         )
-        self.flow = flow
+        self._flow = flow
         self.noise = noise
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
-        return {}
+    @property
+    def flow(self) -> Flow:
+        return self._flow
+
+    @property
+    def levels(self) -> int:
+        return self._levels
+
+    @property
+    def density_dtype(self) -> tf.DType:
+        return self.flow.dtype
+
+    @property
+    def parts(self) -> list[Module]:
+        return [*self.flow.parts, *([] if self.noise is None else [self.noise])]
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of one condition; None if the flow takes none."""
         return self.flow.condition_shape
 
     @property
@@ -97,6 +106,15 @@ class Dequantized(tfd.Distribution):
         if self.noise is not None:
             self.noise.initialize(tf.math.log(u) - tf.math.log1p(-u), self.centered(x))
         self.flow.initialize((tf.cast(x, u.dtype) + u) / self.levels, condition)
+
+    def check_values(self, name: str, x: np.ndarray) -> None:
+        self.as_integers(x, name)
+
+    def as_events(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(x, [None, *self.event_shape])  # a cast to integers would hide what is none
+
+    def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"bits_per_dim": nll / (self._size * math.log(2.0))}
 
     def bits_per_dim(self, x: Any, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
         """−log₂ P(x) / d, bits per dimension: [..., *event] → [...]. Arguments are as for `log_prob`."""
@@ -165,7 +183,7 @@ class Dequantized(tfd.Distribution):
 
     def given(self, condition: Any) -> Dequantized:
         """This distribution at one condition, whose batch becomes part of the batch shape; the noise stays the same."""
-        return Dequantized(self.flow.given(condition), self.levels, self.noise, name=f"{self.name}_given")
+        return Dequantized(self.flow.given(condition), self.levels, self.noise, name=self.explicit_name and f"{self.explicit_name}_given")
 
     # TFP's hooks.
 

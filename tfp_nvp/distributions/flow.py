@@ -10,17 +10,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import shapes
-from tfp_nvp.bijectors.bijector import check_condition
+from tfp_nvp._module import Module
+from tfp_nvp._watch import report_step
+from tfp_nvp.bijectors.bijector import as_batch, check_condition, ensure_ends_in
 from tfp_nvp.bijectors.conditioned import Conditioned
-from tfp_nvp.bijectors.copying import copy_sharing_weights
-from tfp_nvp.bijectors.steps import report_step
 from tfp_nvp.bijectors.stock import as_bijector
-from tfp_nvp.distributions.flow_spec import FlowSpec
+from tfp_nvp.distributions._flow_spec import FlowSpec, FlowType
+from tfp_nvp.distributions.fittable import Density, as_fittable
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(tfd.TransformedDistribution.__bases__[0]):
+class Flow(Density):
     """The distribution of x = g(z), where z is drawn from a base and g is a bijector.
 
         log p(x | c) = log p_base(z) + log |det ∂z/∂x|,    z = g⁻¹(x; c)
@@ -51,10 +52,9 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         distribution: tfd.Distribution,
         bijector: tfb.Bijector,
         *,
-        parameters: dict[str, Any] | None = None,
-        name: str = "flow",
+        parameters: Any = None,
+        name: str | None = None,
     ):
-        parameters = dict(locals()) if parameters is None else parameters
         if not isinstance(distribution, tfd.Distribution):
             raise TypeError(f"`distribution` must be a tfd.Distribution; got {distribution!r}.")
         if not isinstance(bijector, tfb.Bijector):
@@ -67,25 +67,45 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
                 f"{bijector.name} maps such; its event shape is {distribution.event_shape.as_list()}. "
                 "Wrap it in tfd.Independent or tfd.Sample."
             )
-        shapes_of_condition = {getattr(part, "condition_shape", None) for part in (distribution, bijector)} - {None}
-        if len(shapes_of_condition) > 1:
+        condition_shapes = {part.condition_shape for part in (as_fittable(distribution), bijector)} - {None}
+        if len(condition_shapes) > 1:
             raise ValueError(
                 f"Base and bijector must take the same condition; the base's `condition_shape` is "
                 f"{list(distribution.condition_shape)}, the bijector's {list(bijector.condition_shape)}."
             )
         super().__init__(
-            distribution,
-            bijector,
-            kwargs_split_fn=_split_condition,
-            parameters={k: v for k, v in parameters.items() if k not in ("self", "__class__", "parameters")},
+            dtype=bijector.forward_dtype(distribution.dtype),
+            reparameterization_type=distribution.reparameterization_type,
             name=name,
         )
+        self._distribution = distribution
+        self._base = as_fittable(distribution)
+        self._bijector = bijector
+        self._condition_shape = next(iter(condition_shapes), None)
+        self._static_event_shape = bijector.forward_event_shape(distribution.event_shape)
+
+    @property
+    def distribution(self) -> tfd.Distribution:
+        """The base."""
+        return self._distribution
+
+    @property
+    def bijector(self) -> Any:
+        """The bijector from the base's events to those of the flow."""
+        return self._bijector
+
+    @property
+    def flow(self) -> Flow:
+        return self
+
+    @property
+    def parts(self) -> list[Module]:
+        return [*self.bijector.parts, *([self._base] if self._base.variables else [])]
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
         """Shape of one condition; None for a flow that takes none."""
-        base = getattr(self.distribution, "condition_shape", None)
-        return self.bijector.condition_shape if base is None else base
+        return self._condition_shape
 
     @property
     def is_initialized(self) -> bool:
@@ -102,7 +122,7 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         Raises:
           ValueError: for a wrong shape, fewer than two rows, or values that are not finite.
         """
-        x, condition = self._as_event("x", x), self._as_condition(condition)
+        x, condition = self._check_event("x", x), self._check_condition(condition)
         if x.shape.rank != self.event_shape.rank + 1 or x.shape[0] < 2:
             raise ValueError(f"`x` must be a batch of at least 2 events [n, *event_shape]; got shape {x.shape}.")
         bad = np.flatnonzero(~np.isfinite(x.numpy()).reshape(len(x), -1).all(axis=-1))
@@ -127,14 +147,15 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
 
     def encode(self, x: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent z and log |det ∂z/∂x| of data x: [..., *event_shape] → [..., *z event], [...]."""
-        x, condition = self._as_event("x", x), self._as_condition(condition)
-        return self.bijector.inverse_and_log_det(x, self._for_bijector(condition), event_ndims=self.event_shape.rank)
+        z, log_det = self._encode(self._check_event("x", x), self._check_condition(condition))
+        return z, as_batch(log_det, z, self.distribution.event_shape.rank)
 
     def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Data x and log |det ∂x/∂z| of latents z: [..., *z event] → [..., *event_shape], [...]."""
-        z, condition = _as_dtype(z, self.dtype), self._as_condition(condition)
-        rank = self.distribution.event_shape.rank
-        return self.bijector.forward_and_log_det(z, self._for_bijector(condition), event_ndims=rank)
+        z = as_tensor(z, self.distribution.dtype)
+        z = ensure_ends_in("z", z, self.distribution.event_shape, "the base's event shape", self.name)
+        x, log_det = self._decode(z, self._check_condition(condition))
+        return x, as_batch(log_det, x, self.event_shape.rank)
 
     def given(self, condition: Any) -> Flow:
         """This flow at one condition: a distribution that takes none, for joint distributions, MCMC and VI.
@@ -147,32 +168,19 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         """
         if self.condition_shape is None:
             raise ValueError(f"{self.name} takes no condition (it has no `condition_shape`).")
-        condition = self._as_condition(condition)
-        base = self.distribution
-        if getattr(base, "condition_shape", None) is not None:
-            base = base.given(condition)
+        condition = self._check_condition(condition)
+        base = self.distribution if self._base.condition_shape is None else self.distribution.given(condition)
         bijector = self.bijector
         if bijector.condition_shape is not None:
             bijector = Conditioned(bijector, condition)
-        return Flow(base, bijector, name=f"{self.name}_given")
+        return Flow(base, bijector, name=self.explicit_name and f"{self.explicit_name}_given")
 
     @property
     def _type_spec(self) -> FlowSpec:
         return FlowSpec(self)
 
     def __tf_tracing_type__(self, context: Any) -> Any:
-        raise TypeError(
-            f"{self.name} can't be an argument of a tf.function. Use it within the function instead of passing it: "
-            "its variables are found all the same."
-        )
-
-    def copy(self, **overrides: Any) -> Flow:
-        """A copy that shares this flow's weights.
-
-        Raises:
-          ValueError: if `overrides` would give the copy weights of its own.
-        """
-        return copy_sharing_weights(self, overrides)
+        return FlowType(self)
 
     def __getitem__(self, slices: Any) -> Flow:
         base, bijector = self.distribution, self.bijector
@@ -195,23 +203,17 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
     def __iter__(self) -> Iterator:
         raise TypeError(f"{type(self).__name__} object is not iterable")
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
     # TFP's hooks. `condition` reaches them as a keyword argument.
 
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        return super()._call_log_prob(as_tensor(value, self.dtype), name, **kwargs)
+
     def _log_prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        condition = self._as_condition(condition)
-        z, log_det = self.encode(x, condition)
+        condition = self._check_condition(condition)
+        z, log_det = self._encode(self._check_event("value", x), condition)
         log_prob = self.distribution.log_prob(z, **self._for_base(condition))
         report_step(self.distribution, z, log_prob)
         return log_prob + log_det
-
-    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return super()._call_log_prob(self._as_event("value", value), name, **kwargs)
 
     def _prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
         return tf.exp(self._log_prob(x, condition))
@@ -223,31 +225,28 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         Gaussian base this is the base with its standard deviation times `temperature`
         (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
         """
-        condition = self._as_condition(condition)
+        condition = self._check_condition(condition)
         z = self._base_for(condition).sample(
             self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
         )
         if temperature is not None:
             mean = self.distribution.mean(**self._for_base(condition))
             z = mean + tf.cast(temperature, z.dtype) * (z - mean)
-        return self.decode(z, condition)[0]
+        return self._decode(z, condition)[0]
 
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
-        condition = self._as_condition(condition)
+        condition = self._check_condition(condition)
         z, log_prob = self._base_for(condition).experimental_sample_and_log_prob(
             self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
         )
-        x, log_det = self.decode(z, condition)
+        x, log_det = self._decode(z, condition)
         return x, log_prob - log_det
 
-    @classmethod
-    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
-        return {}
+    def _event_shape(self) -> tf.TensorShape:
+        return self._static_event_shape
 
-    @classmethod
-    def parameter_properties(cls, dtype: Any = tf.float32, num_classes: Any = None) -> dict:
-        """No parameters to slice or broadcast."""
-        return {}  # TFP wraps the one above in every subclass with an `__init__`, to log a warning
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return self.bijector.forward_event_shape_tensor(self.distribution.event_shape_tensor())
 
     def _batch_shape(self) -> tf.TensorShape:
         rank = self.distribution.event_shape.rank
@@ -264,26 +263,73 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
     def _broadcast_parameters_with_batch_shape(self, batch_shape: Any) -> Flow:
         return Flow(tfd.BatchBroadcast(self.distribution, batch_shape), self.bijector, name=self.name)
 
-    # Where values enter.
+    # Moments and distribution functions, where TFP knows them of a transformed distribution.
 
-    def _as_event(self, name: str, value: Any) -> tf.Tensor:
-        value = _as_dtype(value, self.dtype)
-        rank = self.event_shape.rank
-        if value.shape.rank is None or value.shape.rank < rank or not _ends_in(value.shape, self.event_shape):
-            raise ValueError(
-                f"`{name}` must end in the event shape {self.event_shape.as_list()} of {self.name}; "
-                f"got shape {value.shape}."
-            )
-        return value
+    def _mean(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("mean", condition)
 
-    def _as_condition(self, condition: Any) -> tf.Tensor | None:
+    def _mode(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("mode", condition)
+
+    def _stddev(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("stddev", condition)
+
+    def _variance(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("stddev", condition) ** 2
+
+    def _covariance(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("covariance", condition)
+
+    def _entropy(self, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("entropy", condition)
+
+    def _cdf(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("cdf", condition, x)
+
+    def _log_cdf(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("log_cdf", condition, x)
+
+    def _survival_function(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("survival_function", condition, x)
+
+    def _log_survival_function(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("log_survival_function", condition, x)
+
+    def _quantile(self, value: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        return self._known_to_tfp("quantile", condition, value)
+
+    def _default_event_space_bijector(self) -> Any:
+        return self._as_stock().experimental_default_event_space_bijector()
+
+    def _known_to_tfp(self, method: str, condition: Any, *values: tf.Tensor) -> tf.Tensor:
+        condition = self._check_condition(condition)
+        of_bijector = {} if self.bijector.condition_shape is None else {"condition": condition}
+        return getattr(self._as_stock(), method)(
+            *values, distribution_kwargs=self._for_base(condition), bijector_kwargs=of_bijector
+        )
+
+    def _as_stock(self) -> tfd.Distribution:
+        return tfd.TransformedDistribution(self.distribution, self.bijector, name=self.name)
+
+    # Where values enter. What follows trusts them.
+
+    def _check_event(self, name: str, value: Any) -> tf.Tensor:
+        value, shape = as_tensor(value, self.dtype), self.event_shape
+        return ensure_ends_in(name, value, shape, f"the event shape {shape.as_list()}", self.name)
+
+    def _check_condition(self, condition: Any) -> tf.Tensor | None:
         return check_condition(self.name, self.condition_shape, condition, self.dtype)
 
-    def _for_bijector(self, condition: tf.Tensor | None) -> tf.Tensor | None:
-        return None if self.bijector.condition_shape is None else condition
+    def _encode(self, x: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        of_bijector = None if self.bijector.condition_shape is None else condition
+        return self.bijector._inverse_step(x, of_bijector, self.event_shape.rank)
+
+    def _decode(self, z: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        of_bijector = None if self.bijector.condition_shape is None else condition
+        return self.bijector._forward_step(z, of_bijector, self.distribution.event_shape.rank)
 
     def _for_base(self, condition: tf.Tensor | None) -> dict[str, Any]:
-        return {} if getattr(self.distribution, "condition_shape", None) is None else {"condition": condition}
+        return {} if self._base.condition_shape is None else {"condition": condition}
 
     # How samples of the base get the batch shape of flow and condition.
 
@@ -311,23 +357,41 @@ class Flow(tfd.TransformedDistribution.__bases__[0]):
         return shapes.concat(sample, self._full_batch(condition))
 
 
-# So that isinstance(flow, tfd.TransformedDistribution) holds. Deriving from that public class would make
-# every flow a CompositeTensor, which bijectors that own weights can't be part of.
+# isinstance(flow, tfd.TransformedDistribution) holds by this registration alone, as `abc.ABCMeta.register` makes it hold.
+# Deriving from that class would make every flow a CompositeTensor, which bijectors that own weights can't be part of.
 tfd.TransformedDistribution.register(Flow)
 
 
-def _split_condition(kwargs: dict[str, Any]) -> tuple[dict, dict]:
-    return {}, kwargs
+@tfd.RegisterKL(Flow, Flow)
+def _kl_of_flows(a: Flow, b: Flow, name: str | None = None) -> tf.Tensor:
+    """KL of two flows with the same bijector: that of their bases, as an invertible map leaves it unchanged."""
+    if not a.bijector.is_same_map(b.bijector):
+        raise NotImplementedError("KL of two flows is known only if they share their bijector.")
+    return tfd.kl_divergence(a.distribution, b.distribution, name=name)
 
 
-def _as_dtype(value: Any, dtype: tf.DType) -> tf.Tensor:
+@tfd.RegisterKL(Flow, tfd.Distribution)
+def _kl_of_flow_and_stock(a: Flow, b: tfd.Distribution, name: str | None = None) -> tf.Tensor:
+    return _kl_of_flows(a, _as_flow(b), name)
+
+
+@tfd.RegisterKL(tfd.Distribution, Flow)
+def _kl_of_stock_and_flow(a: tfd.Distribution, b: Flow, name: str | None = None) -> tf.Tensor:
+    return _kl_of_flows(_as_flow(a), b, name)
+
+
+def _as_flow(distribution: tfd.Distribution) -> Flow:
+    """A stock transformed distribution as a flow."""
+    if not isinstance(distribution, tfd.TransformedDistribution):
+        raise NotImplementedError(f"No KL(flow || {type(distribution).__name__}) is known.")
+    return Flow(distribution.distribution, distribution.bijector)
+
+
+def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
+    """`value` as a tensor of `dtype`, cast if it is of another."""
     if not tf.is_tensor(value):
         value = tf.convert_to_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
     return value if value.dtype == dtype else tf.cast(value, dtype)
-
-
-def _ends_in(shape: tf.TensorShape, event_shape: tf.TensorShape) -> bool:
-    return shape[shape.rank - event_shape.rank :].is_compatible_with(event_shape)
 
 
 def stateless(seed: Any) -> Any:

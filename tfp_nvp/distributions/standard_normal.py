@@ -9,11 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp.distributions.fittable import Density
 
 tfd = tfp.distributions
 
 
-class StandardNormal(tfd.Distribution):
+class StandardNormal(Density):
     """N(0, I) over events of a shape.
 
         log p(z) = −Σ z² / 2 − (d / 2) log 2π,  d the number of elements
@@ -32,23 +33,15 @@ class StandardNormal(tfd.Distribution):
     References: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
     """
 
-    def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str = "standard_normal"):
-        parameters = dict(locals())
+    def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str | None = None):
         self._shape = checks.shape("event_shape", event_shape)
         if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
             raise ValueError(f"`dtype` must be float32 or float64; got {dtype!r}.")
         super().__init__(
             dtype=tf.as_dtype(dtype),
             reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
             name=name,
         )
-
-    @classmethod
-    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
-        return {}
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape(self._shape)

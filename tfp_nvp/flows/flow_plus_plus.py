@@ -80,7 +80,6 @@ class FlowPlusPlus(ImageRecipe):
         name: str = "flow_plus_plus",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = squeezable(event_shape, 2, "the squeeze's factor", "Crop")
         height, width, channels = event_shape
         if not isinstance(num_couplings, (Sequence, np.ndarray)):
@@ -106,6 +105,5 @@ class FlowPlusPlus(ImageRecipe):
         super().__init__(
             base_of(base, (math.prod(event_shape),), dtype),
             Multiscale([Chain(layers)], event_shape),
-            parameters=parameters,
             name=name,
         )

@@ -77,7 +77,6 @@ class Glow(ImageRecipe):
         name: str = "glow",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         num_levels = checks.integer("num_levels", num_levels, 1)
         num_steps = checks.integer("num_steps", num_steps, 1)
         event_shape = squeezable(event_shape, 2**num_levels, "2^num_levels", "Use fewer levels")
@@ -121,6 +120,5 @@ class Glow(ImageRecipe):
         super().__init__(
             base_of(base, (size,), dtype),
             Multiscale(levels, event_shape),
-            parameters=parameters,
             name=name,
         )

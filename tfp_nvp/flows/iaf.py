@@ -66,7 +66,6 @@ class IAF(Flow):
         name: str = "iaf",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         transformer = (
             Affine()
@@ -86,4 +85,4 @@ class IAF(Flow):
             dtype=dtype,
             arrange=Invert,
         )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)
+        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)

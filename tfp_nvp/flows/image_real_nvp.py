@@ -72,7 +72,6 @@ class ImageRealNVP(ImageRecipe):
         name: str = "image_real_nvp",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         num_levels = checks.integer("num_levels", num_levels, 1)
         event_shape = squeezable(event_shape, 2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels")
         height, width, channels = event_shape
@@ -112,5 +111,5 @@ class ImageRealNVP(ImageRecipe):
             levels.append(Chain(parts, name=f"level_{level}"))
         size = event_shape[0] * event_shape[1] * event_shape[2]
         super().__init__(
-            base_of(base, (size,), dtype), Multiscale(levels, event_shape), parameters=parameters, name=name
+            base_of(base, (size,), dtype), Multiscale(levels, event_shape), name=name
         )

@@ -67,7 +67,6 @@ class MAF(Flow):
         name: str = "maf",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         transformer = (
             Affine()
@@ -86,4 +85,4 @@ class MAF(Flow):
             seed=seed,
             dtype=dtype,
         )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)
+        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)

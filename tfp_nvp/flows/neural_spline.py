@@ -60,7 +60,6 @@ class NeuralSplineFlow(Flow):
         name: str = "neural_spline_flow",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         transformer = (
@@ -84,4 +83,4 @@ class NeuralSplineFlow(Flow):
             layers.append(
                 coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)
+        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)

@@ -55,7 +55,6 @@ class NICE(Flow):
         name: str = "nice",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         layers: list = [Elementwise(Affine(), event_shape, dtype=dtype, name="scale")]
@@ -65,4 +64,4 @@ class NICE(Flow):
             layers.append(
                 coupling(Shift(), make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)
+        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)

@@ -61,7 +61,6 @@ class RealNVP(Flow):
         name: str = "real_nvp",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         event_shape = checks.vector_shape("event_shape", event_shape)
         (d,) = event_shape
         transformer = (
@@ -79,4 +78,4 @@ class RealNVP(Flow):
             layers.append(
                 coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
             )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), parameters=parameters, name=name)
+        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)

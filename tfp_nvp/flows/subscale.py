@@ -93,7 +93,6 @@ class SubscaleFlow(ImageRecipe):
         name: str = "subscale_flow",
     ):
         seed = known_seed(seed)
-        parameters = dict(locals())
         factor = checks.integer("factor", factor, 2)
         event_shape = squeezable(event_shape, factor, "`factor`", "Use another factor")
         height, width, channels = event_shape
@@ -155,6 +154,5 @@ class SubscaleFlow(ImageRecipe):
         super().__init__(
             base_of(base, (math.prod(event_shape),), dtype),
             Multiscale(levels, event_shape, leaving=leaving),
-            parameters=parameters,
             name=name,
         )

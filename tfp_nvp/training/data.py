@@ -13,8 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Dequantized
-
 
 @contextlib.contextmanager
 def floatx(dtype: str) -> Iterator[None]:
@@ -99,8 +97,7 @@ def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
     if not len(event):
         raise ValueError(f"`{name}` has no rows.")
     check_finite("Events", name, event)
-    if isinstance(model.distribution, Dequantized):
-        model.distribution.as_integers(event, name)
+    model._fittable.check_values(name, event)
     if weights is not None:
         if np.size(weights) != len(event):
             raise ValueError(f"`sample_weight` must be one number per row, [{len(event)}]; got {np.shape(weights)}.")

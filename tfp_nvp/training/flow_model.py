@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import types
 from typing import Any
 
@@ -12,11 +11,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors.steps import report_step, watch_steps
-from tfp_nvp.distributions import Dequantized
+from tfp_nvp._watch import report_step, watch_steps
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.training import serialization
 from tfp_nvp.training.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
-from tfp_nvp.training.layers import layers_of
 from tfp_nvp.training.non_finite import NonFiniteGuard, StopOnNonFinite
 
 tfd = tfp.distributions
@@ -59,8 +57,7 @@ class FlowModel(keras.Model):
     """
 
     def __init__(self, distribution: tfd.Distribution, encoder: keras.layers.Layer | None = None, **kwargs: Any):
-        if not isinstance(distribution, tfd.Distribution):
-            raise TypeError(f"`distribution` must be a tfd.Distribution; got {distribution!r}.")
+        fittable = as_fittable(distribution)
         if encoder is not None and not isinstance(encoder, keras.layers.Layer):
             raise TypeError(f"`encoder` must be a Keras layer or model; got {encoder!r}.")
         if distribution.batch_shape.rank:
@@ -68,14 +65,14 @@ class FlowModel(keras.Model):
                 f"`distribution` must have batch shape []; it has {distribution.batch_shape.as_list()}. "
                 "Wrap it in tfd.Independent to make the batch part of the event."
             )
-        if encoder is not None and getattr(distribution, "condition_shape", None) is None:
+        if encoder is not None and fittable.condition_shape is None:
             raise ValueError("`encoder` makes a condition, and the distribution takes none; give it a condition_shape.")
         # Casting inputs to a half-precision policy would degrade the data; conditioners cast their own.
-        dtype = _float_dtype(distribution)
+        dtype = fittable.density_dtype.name
         super().__init__(dtype=dtype, autocast=False, **kwargs)
+        self._fittable = fittable
         self.distribution = distribution
         self.encoder = encoder
-        self.flow_layers = layers_of(distribution)
         self.nll_metric = keras.metrics.Mean(name="nll", dtype=dtype)
         self._guard = NonFiniteGuard()
         self.built = True
@@ -83,7 +80,12 @@ class FlowModel(keras.Model):
     @property
     def is_conditional(self) -> bool:
         """Whether the distribution takes a condition."""
-        return getattr(self.distribution, "condition_shape", None) is not None
+        return self._fittable.condition_shape is not None
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The layers of the distribution from the data to the base, and the encoder: the rows of `summary()`."""
+        return [*self._fittable.parts, *([] if self.encoder is None else [self.encoder])]
 
     # Keras.
 
@@ -170,16 +172,12 @@ class FlowModel(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """log p [n] of events x [n, ...], or of (condition_inputs, x)."""
         if not self.is_conditional:
-            return self.distribution.log_prob(self._as_events(inputs))
+            return self.distribution.log_prob(self._fittable.as_events(inputs))
         condition, x = inputs
         condition = self._condition(condition, training=bool(training))
         if self.encoder is not None:
             report_step(self.encoder, condition, condition)
-        return self.distribution.log_prob(self._as_events(x), condition=condition)
-
-    def _as_events(self, x: Any) -> tf.Tensor:
-        # A cast to integers would hide what is none.
-        return x if isinstance(self.distribution, Dequantized) else tf.cast(x, self.distribution.dtype)
+        return self.distribution.log_prob(self._fittable.as_events(x), condition=condition)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -220,10 +218,7 @@ class FlowModel(keras.Model):
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
         logs["nll"] = self.nll_metric.result()
-        if isinstance(self.distribution, Dequantized):
-            size = math.prod(self.distribution.event_shape.as_list())
-            logs["bits_per_dim"] = logs["nll"] / (size * math.log(2.0))
-        return logs
+        return logs | self._fittable.metrics_of(logs["nll"])
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Weights exist since `__init__`, but for an encoder's of unknown input shape; the optimizer's are made here.
@@ -236,8 +231,8 @@ class FlowModel(keras.Model):
         """What needs a first look at data: an encoder not yet built, the optimizer, and data-dependent layers."""
         condition = self._condition(condition) if self.is_conditional else None
         self._symbolic_build()
-        if not getattr(self.distribution, "is_initialized", True) and len(x) > 1:
-            self.distribution.initialize(x, condition)
+        if not self._fittable.is_initialized and len(x) > 1:
+            self._fittable.initialize(x, condition)
 
     # The distribution, with the encoder in front.
 
@@ -304,10 +299,3 @@ class FlowModel(keras.Model):
 
     def build_from_config(self, config: dict) -> None:
         """Nothing to build: all weights exist since `__init__`."""
-
-
-def _float_dtype(distribution: tfd.Distribution) -> str:
-    """The dtype of a distribution's densities: that of its events, unless they are integers."""
-    if isinstance(distribution, Dequantized):
-        distribution = distribution.flow
-    return distribution.dtype.name

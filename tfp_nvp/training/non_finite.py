@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_nvp.bijectors.steps import Step
+from tfp_nvp._watch import Step
 
 
 class NonFiniteGuard:

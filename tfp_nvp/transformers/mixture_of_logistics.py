@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 from tfp_nvp.transformers.affine import Affine
-from tfp_nvp.transformers.transformer import Transformer
+from tfp_nvp.transformers.transformer import Transformer, flattening_short_rows
 
 #: How far a solution may be off, in units of rounding.
 _RESOLUTION = 4.0
@@ -41,8 +41,6 @@ class MixtureOfLogistics(Transformer):
     References: Ho, Chen, Srinivas, Duan & Abbeel (2019), "Flow++", arXiv:1902.00275, section 3.2.
     """
 
-    is_large = True
-
     def __init__(self, *, num_components: int = 8, bound: float = 5.0):
         self.num_components = checks.integer("num_components", num_components, 1)
         self.bound = checks.positive("bound", bound)
@@ -51,14 +49,16 @@ class MixtureOfLogistics(Transformer):
     def num_parameters(self) -> int:  # type: ignore[override]
         return 3 * self.num_components + 2
 
+    @flattening_short_rows
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x, mixture, affine = self._parts(x, raw)
+        mixture, affine = self._parts(raw)
         y, log_slope = mixture.logit_and_log_slope(x)
         z, log_det = Affine(bound=self.bound).inverse(y, affine)
         return z, log_slope + log_det
 
+    @flattening_short_rows
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        z, mixture, affine = self._parts(z, raw)
+        mixture, affine = self._parts(raw)
         y, log_det = Affine(bound=self.bound).forward(z, affine)
         solution = tf.stop_gradient(mixture.solve(y))
         # One more step of Newton's, differentiable: its gradient is that of the implicit function. Between narrow
@@ -74,15 +74,14 @@ class MixtureOfLogistics(Transformer):
         )
         return x, log_det - mixture.logit_and_log_slope(x)[1]
 
-    def _parts(self, value: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, _Mixture, tf.Tensor]:
-        """The value at the common shape, the mixture, and the raw numbers of the affine map."""
-        value, raw = self._broadcast(value, raw)
+    def _parts(self, raw: tf.Tensor) -> tuple[_Mixture, tf.Tensor]:
+        """The mixture, and the raw numbers of the affine map."""
         k = self.num_components
         weights, means, log_scales = raw[:k], raw[k : 2 * k], raw[2 * k : 3 * k]
         offsets = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
-        offsets = tf.reshape(tf.constant(offsets, value.dtype), [k] + [1] * (raw.shape.rank - 1))
+        offsets = tf.reshape(tf.constant(offsets, raw.dtype), [k] + [1] * (raw.shape.rank - 1))
         mixture = _Mixture(tf.nn.log_softmax(weights, axis=0), means + offsets, self._bounded(log_scales))
-        return value, mixture, raw[3 * k :]
+        return mixture, raw[3 * k :]
 
     def _bounded(self, raw: tf.Tensor) -> tf.Tensor:
         return self.bound * tf.tanh(raw / self.bound)

@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp import checks
-from tfp_nvp.transformers.partition import Partition, count
-from tfp_nvp.transformers.rational_curve import Bin, Curve
-from tfp_nvp.transformers.transformer import Transformer
+from tfp_nvp.transformers._partition import Partition, count
+from tfp_nvp.transformers._rational_curve import Bin, Curve
+from tfp_nvp.transformers.transformer import Transformer, flattening_short_rows
 
 
 class RationalQuadratic(Transformer):
@@ -47,8 +47,6 @@ class RationalQuadratic(Transformer):
     arXiv:1906.04032, section 3.1 and appendix A.1; the minimum sizes are those of its code.
     """
 
-    is_large = True
-
     def __init__(
         self,
         *,
@@ -79,15 +77,15 @@ class RationalQuadratic(Transformer):
     def num_parameters(self) -> int:  # type: ignore[override]
         return 3 * self.num_bins - 1
 
+    @flattening_short_rows
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(z, raw, inverse=False)
 
+    @flattening_short_rows
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(x, raw, inverse=True)
 
     def _apply(self, value: tf.Tensor, raw: tf.Tensor, inverse: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        value, raw = self._broadcast(value, raw)
-
         @tf.custom_gradient
         def spline(value: tf.Tensor, raw: tf.Tensor) -> Any:
             inside, zero = tf.abs(value) < self.bound, tf.zeros_like(value)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.conditioners.masked_dense import MaskedDense
-from tfp_nvp.conditioners.masked_network import MaskedNetwork
+from tfp_nvp.conditioners._masked_dense import MaskedDense
+from tfp_nvp.conditioners._masked_network import MaskedNetwork
 
 #: Elements per block. More make fewer and larger products with earlier units, and more work within the block.
 BLOCK = 4

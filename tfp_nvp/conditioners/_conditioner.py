@@ -6,30 +6,43 @@ import abc
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfp_nvp import checks
-from tfp_nvp.conditioners.convolution import with_a_row
-from tfp_nvp.conditioners.inputs import join_channels
+from tfp_nvp._captured import Captured
+from tfp_nvp.conditioners._convolution import with_a_row
+from tfp_nvp.conditioners._joining import join_channels
 
 
-class Conditioner(keras.layers.Layer):
+class Conditioner(Captured, keras.layers.Layer):
     """A network from an event [n, ..., k], and a condition if there is one, to raw numbers [n, ..., num_outputs].
 
+    A subclass makes the layer of the outputs in `build`, when their number is known. Its constructor's arguments are
+    its Keras config.
+
     Args:
-      num_outputs: raw numbers per event, of an image per pixel.
+      num_outputs: raw numbers per event, of an image per pixel; None to be told by the structure it is given to.
       seed: an int for reproducible initial weights, each of which takes one of its own, or None.
     """
 
-    def __init__(self, num_outputs: int, *, seed: int | None = None, **kwargs: Any):
+    def __init__(self, num_outputs: int | None = None, *, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self.num_outputs = checks.integer("num_outputs", num_outputs, 1)
+        self.num_outputs = None if num_outputs is None else checks.integer("num_outputs", num_outputs, 1)
         self.seed = checks.seed("seed", seed)
 
     def compute_output_shape(self, inputs_shape: Any, condition_shape: Any = None) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
+        return (*inputs_shape[:-1], self._known_outputs())
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"num_outputs": self.num_outputs, "seed": self.seed}
+        arguments = {name: _config_of(value) for name, value in self.parameters.items()}
+        return arguments | super().get_config() | {"num_outputs": self.num_outputs}
+
+    def _known_outputs(self) -> int:
+        if self.num_outputs is None:
+            raise ValueError(
+                f"{type(self).__name__} needs `num_outputs` where no Coupling or Autoregressive says how many there are."
+            )
+        return self.num_outputs
 
     def _glorot(self, index: int) -> keras.initializers.Initializer:
         """For the `index`-th matrix or kernel."""
@@ -52,3 +65,12 @@ class ImageConditioner(Conditioner, abc.ABC):
     @abc.abstractmethod
     def of_image(self, image: Any) -> Any:
         """The raw numbers of an image and its condition, side by side."""
+
+
+def _config_of(value: Any) -> Any:
+    """An argument as Keras writes it into a config."""
+    if isinstance(value, keras.regularizers.Regularizer):
+        return keras.regularizers.serialize(value)
+    if callable(value):
+        return keras.activations.serialize(value)
+    return list(value) if isinstance(value, (range, np.ndarray)) else value

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from tfp_nvp import checks, masks
-from tfp_nvp.conditioners.conditioner import Conditioner
-from tfp_nvp.conditioners.inputs import join, joined_size
-from tfp_nvp.conditioners.masked_dense import MaskedDense
+from tfp_nvp.conditioners._conditioner import Conditioner
+from tfp_nvp.conditioners._joining import join, joined_size
+from tfp_nvp.conditioners._masked_dense import MaskedDense
 
 #: (layer, its inputs) → its outputs, and what the condition gives to its units: None where there is nothing.
 Apply: TypeAlias = Callable[[MaskedDense, Any], tuple[Any, Any]]
@@ -21,12 +21,13 @@ Apply: TypeAlias = Callable[[MaskedDense, Any], tuple[Any, Any]]
 class MaskedNetwork(Conditioner, abc.ABC):
     """What masked networks share: degrees, order, and the condition, which every unit may see.
 
-    A subclass makes `hidden_layers` and `condition_layers` and says in `evaluate` how they
+    A subclass makes `hidden_layers` and their `condition_layers` and says in `evaluate` how they
     follow one another. That one definition serves a full pass and `incremental`, which
     computes a unit as soon as the elements it depends on are known.
 
     Args:
-      num_outputs: raw numbers per event, p times its size d.
+      num_outputs: raw numbers per event, p times its size d; None to be told by the
+        structure it is given to.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.
@@ -39,12 +40,12 @@ class MaskedNetwork(Conditioner, abc.ABC):
 
     #: Masked layers; a layer's inputs are the units of the one before it.
     hidden_layers: list[MaskedDense]
-    #: For each of `masked_layers` what maps the condition to its units, or None.
+    #: For each of `hidden_layers`, and once built for the outputs, what maps the condition to its units, or None.
     condition_layers: list[keras.layers.Dense | None]
 
     def __init__(
         self,
-        num_outputs: int,
+        num_outputs: int | None = None,
         *,
         activation: Any,
         order: Sequence[int] | None,
@@ -56,7 +57,6 @@ class MaskedNetwork(Conditioner, abc.ABC):
         self.activation = _elementwise("activation", keras.activations.get(activation))
         self.order = None if order is None else checks.permutation("order", order)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.output_layer = MaskedDense(num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
 
     @abc.abstractmethod
     def evaluate(self, inputs: Any, apply: Apply) -> Any:
@@ -69,7 +69,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
         d = joined_size(inputs_shape)
-        if self.num_outputs % d:
+        if self._known_outputs() % d:
             raise ValueError(
                 f"`num_outputs` must be a multiple of the event's size {d}, as every element gets as many; "
                 f"got {self.num_outputs}."
@@ -78,6 +78,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
             raise ValueError(f"`order` must name each of {d} elements once; got {list(self.order)}.")
         # Only where there is a condition is there anything that a unit of degree 0 could see.
         lowest = 1 if condition_shape is None else 0
+        self.output_layer = MaskedDense(self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
         elements = degrees = np.arange(1, d + 1)
         for layer in self.hidden_layers:
             below, degrees = degrees, masks.hidden_degrees(layer.units, d, lowest=lowest)
@@ -85,6 +86,8 @@ class MaskedNetwork(Conditioner, abc.ABC):
         self.output_layer.connect(degrees, elements, strict=True, num_planes=self.num_outputs // d)
         if condition_shape is None:
             self.condition_layers = []
+        else:
+            self.condition_layers.append(self._of_condition(self._known_outputs(), 0, kernel_initializer="zeros"))
         for of_condition in self.condition_layers:
             if of_condition is not None:
                 of_condition.build((None, joined_size(condition_shape)))
@@ -104,13 +107,6 @@ class MaskedNetwork(Conditioner, abc.ABC):
             return {}
         pairs = zip(self.masked_layers, self.condition_layers, strict=True)
         return {layer: of_condition(join(condition)) for layer, of_condition in pairs if of_condition is not None}
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "activation": keras.activations.serialize(self.activation),
-            "order": self.order,
-            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
-        }
 
     def _sort(self, inputs: Any) -> Any:
         return inputs if self.order is None else _take(inputs, np.array(self.order))

@@ -1,0 +1,48 @@
+"""Constructor arguments, captured once for every object that is made from them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+class Captured:
+    """A base whose `parameters` are the arguments that the constructor was called with, defaults included.
+
+    Copies, `.keras` files, pickles and `repr` make or show an object by them, so all state that is not weights
+    must follow from the constructor's arguments.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        make = super().__new__
+        self = make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
+        object.__setattr__(self, "_captured", arguments_of(cls, args, kwargs))
+        return self
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments by name."""
+        return dict(self._captured)
+
+
+def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `cls(*args, **kwargs)` by name, with defaults; none where the constructor will refuse them."""
+    signature = inspect.signature(cls.__init__)
+    try:
+        bound = signature.bind(None, *args, **kwargs)
+    except TypeError:
+        return {}  # the constructor says what is wrong
+    bound.apply_defaults()
+    (self, *_), arguments = signature.parameters, dict(bound.arguments)
+    del arguments[self]
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            arguments |= arguments.pop(name)
+    arguments.pop("parameters", None)  # TFP's own, for classes that capture by hand
+    return arguments
+
+
+def default_name(cls: type) -> str | None:
+    """The default of the constructor's argument `name`."""
+    parameter = inspect.signature(cls.__init__).parameters.get("name")
+    return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default

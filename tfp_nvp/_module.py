@@ -1,0 +1,268 @@
+"""The one owner of weights: a Keras layer that is a `tf.Module` too."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp._captured import Captured
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+class Module(Captured, keras.layers.Layer):
+    """The base of bijectors and distributions, which derive from TFP's class of the same kind too.
+
+    Keras owns the weights. A `tf.Variable` that is set as an attribute, alone, in lists or dicts, or within a stock
+    `tf.Module`, is wrapped in a `keras.Variable` of the same storage, one for each `tf.Variable`; Keras layers are
+    tracked as they are. So whatever Keras model holds the object trains, counts, freezes and saves its weights.
+
+    TensorFlow looks: `tf.Module` walks the attributes, and finds among them a sequence that reads the weights from Keras
+    whenever it is asked. It never holds a list of its own, so that both see the same weights, always. `variables` and
+    `weights` are Keras' own lists, of `keras.Variable`s, as every Keras model that holds the object reads them;
+    `trainable_variables` are the `tf.Variable`s behind them, which TFP's optimizers want.
+    """
+
+    def __init__(self, name: str | None, dtype: tf.DType | None):
+        is_float = dtype is not None and dtype.is_floating
+        keras.layers.Layer.__init__(self, dtype=dtype.name if is_float else "float32", autocast=False, name=name)
+        object.__setattr__(self, "_seen_by_tensorflow", _Weights(self))
+        self.built = True
+
+    @property
+    def name(self) -> str:
+        """The name of the object, of its operations and of its rows in a summary."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    @property
+    def dtype(self) -> tf.DType | None:
+        """The dtype of values, or None for any."""
+        return self._dtype
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The `tf.Variable`s of the weights that are not frozen, for gradient tapes and TFP's optimizers."""
+        return tuple(variable.value for variable in self.variables if variable.trainable)
+
+    @property
+    def non_trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The `tf.Variable`s of frozen weights, and of those that no gradient trains."""
+        return tuple(variable.value for variable in self.variables if not variable.trainable)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name not in _KEPT_BY_KERAS:
+            for part in _parts(value):
+                self._own(part)
+
+    def _own(self, part: tf.Variable | tf.Module) -> None:
+        """Has Keras track a variable, or the variables and layers within a stock module."""
+        layers = [] if isinstance(part, tf.Variable) else list(_keras_layers(part))
+        if layers and not hasattr(self, "_layers_within"):
+            self._layers_within = []  # Keras tracks and saves what its lists hold
+        for layer in layers:
+            if all(layer is not known for known in self._layers_within):
+                self._layers_within.append(layer)
+        owned = {id(variable.value) for layer in layers for variable in layer.variables}
+        for variable in [part] if isinstance(part, tf.Variable) else part.variables:
+            if id(variable) not in owned:
+                with keras.name_scope(type(self).__name__):
+                    shared = keras_variable(variable)
+                tracked = (*self._trainable_variables, *self._non_trainable_variables)
+                if all(shared is not known for known in tracked):
+                    self._track_variable(shared)
+
+    # Copies. A shallow one shares the weights, a deep one and a pickle have their own.
+
+    def __copy__(self) -> Any:
+        clone = object.__new__(type(self))
+        vars(clone).update(vars(self))
+        object.__setattr__(clone, "_seen_by_tensorflow", _Weights(clone))
+        return clone
+
+    def __reduce__(self) -> tuple:
+        return _rebuild, (type(self), _portable(self._captured), State.of(self))
+
+    def copy(self, **overrides: Any) -> Any:
+        """A copy with other arguments that shares this object's weights.
+
+        Raises:
+          ValueError: if `overrides` would give the copy weights of its own.
+        """
+        unknown = set(overrides) - set(self._captured) - {"name"}
+        if unknown:
+            raise ValueError(f"{type(self).__name__} has no argument {sorted(unknown)}.")
+        changes = {key: value for key, value in overrides.items() if value is not self._captured.get(key)}
+        if not changes:
+            return copy.copy(self)
+        duplicate = type(self)(**{**self._captured, **changes})
+        shared = {id(v) for owner in (self, *changes.values()) for v in _tf_variables(owner)}
+        if any(id(variable) not in shared for variable in _tf_variables(duplicate)):
+            raise ValueError(
+                f"A copy of {type(self).__name__} with other {sorted(changes)} can't share its weights. "
+                "Make a new one, or copy without these arguments."
+            )
+        return duplicate
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # Keras.
+
+    def get_build_config(self) -> None:
+        """Nothing is to be built: weights exist since the constructor ran."""
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        weights = {f"weight_{i}": variable for i, variable in enumerate(self._seen_by_tensorflow)}
+        if save_type == "checkpoint":
+            return weights
+        return super()._trackable_children(save_type, **kwargs) | weights
+
+
+class _Weights(Sequence):
+    """The `tf.Variable`s of a layer, read from Keras whenever they are asked for: what `tf.Module` finds."""
+
+    def __init__(self, layer: keras.layers.Layer):
+        self._layer = layer
+
+    def __len__(self) -> int:
+        return len(self._layer.variables)
+
+    def __getitem__(self, index: Any) -> Any:
+        return [variable.value for variable in self._layer.variables][index]
+
+    def __iter__(self) -> Iterator[tf.Variable]:
+        return iter([variable.value for variable in self._layer.variables])
+
+
+class State:
+    """The values of a layer's weights, and which of them are frozen: what its constructor's arguments leave open."""
+
+    def __init__(self, values: list, trainable: list[bool], layers: list[dict[str, Any]]):
+        self.values, self.trainable, self.layers = values, trainable, layers
+
+    @classmethod
+    def of(cls, layer: keras.layers.Layer) -> State:
+        variables = layer.variables
+        return cls(
+            [variable.numpy() for variable in variables],
+            [variable.trainable for variable in variables],
+            [_settings(part) for part in layer._flatten_layers()],
+        )
+
+    def restore(self, layer: keras.layers.Layer) -> None:
+        """Gives a layer of the same constructor these weights."""
+        for part, settings in zip(layer._flatten_layers(), self.layers, strict=True):
+            _set(part, settings)
+        for variable, value, trainable in zip(layer.variables, self.values, self.trainable, strict=True):
+            variable.assign(value)
+            variable.trainable = trainable
+
+
+def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
+    """What a layer became after it was built: frozen, quantized, with a low-rank adapter."""
+    found: dict[str, Any] = {} if layer.trainable else {"trainable": False}
+    if getattr(layer, "lora_enabled", False):
+        found["lora_rank"] = layer.lora_rank
+    if getattr(layer, "quantization_mode", None):
+        found["quantization"] = layer.quantization_mode
+    return found
+
+
+def _set(layer: keras.layers.Layer, settings: dict[str, Any]) -> None:
+    if "quantization" in settings and layer.quantization_mode is None:
+        layer.quantize(settings["quantization"])
+    if "lora_rank" in settings and not layer.lora_enabled:
+        layer.enable_lora(settings["lora_rank"])
+    layer._trainable = settings.get("trainable", True)
+
+
+class _Stock:
+    """A stock bijector or distribution by its class and arguments: TFP's own can't always be pickled."""
+
+    def __init__(self, cls: type, arguments: dict[str, Any]):
+        self.cls, self.arguments = cls, arguments
+
+
+def _portable(value: Any) -> Any:
+    """`value` with every stock object in it as a `_Stock`."""
+    if isinstance(value, (tfb.Bijector, tfd.Distribution)) and not isinstance(value, Module):
+        return _Stock(type(value), _portable(dict(value.parameters)))
+    return _mapped(_portable, value)
+
+
+def _from_portable(value: Any) -> Any:
+    if isinstance(value, _Stock):
+        return value.cls(**_from_portable(value.arguments))
+    return _mapped(_from_portable, value)
+
+
+def _mapped(function: Any, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: function(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(function(item) for item in value)
+    return value
+
+
+def _rebuild(cls: type, arguments: dict[str, Any], state: State) -> Any:
+    made = cls(**_from_portable(arguments))
+    state.restore(made)
+    return made
+
+
+def keras_variable(variable: tf.Variable) -> keras.Variable:
+    """The `keras.Variable` over a `tf.Variable`: the same one for everybody who asks."""
+    if not hasattr(variable, "_keras_variable"):
+        variable._keras_variable = keras.Variable(
+            variable,
+            trainable=variable.trainable,
+            dtype=variable.dtype.name,
+            autocast=False,
+            name=variable.name.split(":")[0].replace("/", "_"),
+        )
+    return variable._keras_variable
+
+
+def _tf_variables(value: Any) -> list[tf.Variable]:
+    """The `tf.Variable`s of a module, Keras layer or variable; none of anything else."""
+    variables = getattr(value, "variables", ())
+    return [v.value if isinstance(v, keras.Variable) else v for v in variables]
+
+
+#: Lists that Keras itself keeps, of what it has tracked already.
+_KEPT_BY_KERAS = frozenset(
+    {"_tracker", "_layers", "_trainable_variables", "_non_trainable_variables", "_metrics", "_seed_generators"}
+)
+
+
+def _parts(value: Any) -> Iterator[tf.Variable | tf.Module]:
+    """The variables and stock modules in an attribute's value."""
+    if isinstance(value, tf.Variable) or (isinstance(value, tf.Module) and not isinstance(value, keras.layers.Layer)):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _parts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _parts(item)
+
+
+def _keras_layers(module: tf.Module) -> Iterator[keras.layers.Layer]:
+    """The outermost Keras layers that a stock module holds, ours among them."""
+    for part in (module, *module.submodules):
+        for value in tf.nest.flatten(list(vars(part).values())):
+            if isinstance(value, keras.layers.Layer):
+                yield value

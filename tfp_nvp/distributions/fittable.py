@@ -1,0 +1,148 @@
+"""What can be fitted: the one protocol of models, exports and recipes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_nvp import checks
+from tfp_nvp._captured import default_name
+from tfp_nvp._module import Module
+
+tfd = tfp.distributions
+
+
+class Fittable(Module):
+    """What a model, an export or a recipe asks of a distribution, besides TFP's own methods.
+
+    `Density` is the base of ours; `as_fittable` adapts any other distribution.
+    """
+
+    event_shape: tf.TensorShape
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of one condition; None for a distribution that takes none."""
+        return None
+
+    @property
+    def density_dtype(self) -> tf.DType:
+        """The dtype of log-densities and of conditions."""
+        return self.dtype if self.dtype.is_floating else tf.float32
+
+    @property
+    def levels(self) -> int | None:
+        """How many integers an element can be; None for real numbers."""
+        return None
+
+    @property
+    def flow(self) -> Any:
+        """The flow of real numbers that it is or holds; None where there is none."""
+        return None
+
+    @property
+    def parts(self) -> list[Module]:
+        """Its layers from the data to the base, as a summary shows them."""
+        return [self]
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether every data-dependent layer has seen `initialize`."""
+        return True
+
+    def initialize(self, x: Any, condition: Any = None) -> None:
+        """Sets data-dependent layers (ActNorm) from a batch x [n, *event_shape]. Most distributions have none."""
+
+    def check_values(self, name: str, x: np.ndarray) -> None:
+        """Raises `ValueError` if an array holds what no event can."""
+
+    def as_events(self, x: tf.Tensor) -> tf.Tensor:
+        """A batch [n, *event_shape] of a training step in the dtype of events; its shape is checked in the graph."""
+        return tf.cast(tf.ensure_shape(x, [None, *self.event_shape]), self.dtype)
+
+    def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Metrics besides the negative log-likelihood in nats that follow from it, by name."""
+        return {}
+
+
+class Density(Fittable, tfd.Distribution):
+    """The base of our distributions: a Keras layer that is a `tfd.Distribution` too.
+
+    Args:
+      dtype: of events.
+      reparameterization_type: TFP's: whether samples have gradients.
+      name: name of its ops; by default that of its class, which joint distributions count as not given.
+    """
+
+    def __init__(self, *, dtype: Any, reparameterization_type: Any, name: str | None = None):
+        dtype = tf.as_dtype(dtype)
+        Fittable.__init__(self, name, dtype)
+        tfd.Distribution.__init__(
+            self,
+            dtype=dtype,
+            reparameterization_type=reparameterization_type,
+            validate_args=False,
+            allow_nan_stats=True,
+            name=name,
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments by name; a name that equals its default is None, not given, as TFP counts it."""
+        return self._captured | ({} if self.explicit_name else {"name": None})
+
+    @property
+    def explicit_name(self) -> str | None:
+        """The name that the constructor was given; None if it is the default."""
+        name = self._captured.get("name")
+        return None if name == default_name(type(self)) else name
+
+    @classmethod
+    def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict:
+        return {}
+
+    @classmethod
+    def parameter_properties(cls, dtype: Any = tf.float32, num_classes: Any = None) -> dict:
+        """No parameters to slice or broadcast."""
+        return {}  # TFP wraps the one above in every subclass with an `__init__`, to log a warning
+
+
+class StockDistribution(Fittable):
+    """Any other `tfd.Distribution`, as what can be fitted.
+
+    Args:
+      distribution: TFP's, or a user's own, which may have a `condition_shape`, `is_initialized` and `initialize`.
+    """
+
+    def __init__(self, distribution: tfd.Distribution):
+        super().__init__(distribution.name.replace("/", "_").strip("_"), distribution.dtype)
+        self.distribution = distribution
+
+    @property
+    def dtype(self) -> tf.DType:
+        return self.distribution.dtype
+
+    @property
+    def event_shape(self) -> tf.TensorShape:  # type: ignore[override]
+        return self.distribution.event_shape
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        return getattr(self.distribution, "condition_shape", None)
+
+    @property
+    def is_initialized(self) -> bool:
+        return getattr(self.distribution, "is_initialized", True)
+
+    def initialize(self, x: Any, condition: Any = None) -> None:
+        if not self.is_initialized:
+            self.distribution.initialize(x, condition)
+
+
+def as_fittable(distribution: tfd.Distribution) -> Any:
+    """Ours as it is, any other distribution adapted."""
+    checks.instance("distribution", distribution, tfd.Distribution, "tfp_nvp.RealNVP([2])")
+    return distribution if isinstance(distribution, Fittable) else StockDistribution(distribution)
