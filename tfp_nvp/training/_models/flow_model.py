@@ -14,10 +14,10 @@ import tensorflow_probability as tfp
 from tfp_nvp import checks
 from tfp_nvp.bijectors.steps import report_step, watch_steps
 from tfp_nvp.distributions import Dequantized
-from tfp_nvp.training import serialization
-from tfp_nvp.training.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
-from tfp_nvp.training.layers import layers_of
-from tfp_nvp.training.non_finite import NonFiniteGuard, StopOnNonFinite
+from tfp_nvp.training._models import serialization
+from tfp_nvp.training._models.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
+from tfp_nvp.training._models.layers import layers_of
+from tfp_nvp.training._models.non_finite import NonFiniteGuard, StopOnNonFinite
 
 tfd = tfp.distributions
 
