@@ -110,7 +110,8 @@ def test_a_keras_file_is_loaded_after_an_import_alone(imports: str, rng, tmp_pat
                     assert f"tfp_nvp.training.{now}".encode() in content
                     content = content.replace(f"tfp_nvp.training.{now}".encode(), f"tfp_nvp.training.{then}".encode())
             old.writestr(name, content)
-    source = f"import sys\n{imports}\nprint(keras.saving.load_model(sys.argv[1]).log_prob([[0, 1]], condition=[[2]]))"
+    source = f"import sys\n{imports}\nmodel = keras.saving.load_model(sys.argv[1])\n"
+    source += "print(model.log_prob([[0.0, 1.0]], condition=[[2.0]]))"
     expected = f"{np.asarray(model.log_prob([[0.0, 1.0]], condition=[[2.0]]))[0]:.3f}"
     for file in ("new.keras", "old.keras"):
         assert expected in run(source, tmp_path / file, script=tmp_path / "script.py")
