@@ -23,8 +23,8 @@ import numpy as np
 from sklearn import datasets
 
 import tfp_nvp as nvp
-from tfp_nvp.training.defaults import Plan, plan_for
-from tfp_nvp.training.table import inspect_columns
+from tfp_nvp.training import Plan, plan_for
+from tfp_nvp.training._tables.columns import inspect_columns
 
 TABLES: dict[str, Callable[[], np.ndarray]] = {
     "iris": lambda: datasets.load_iris().data,

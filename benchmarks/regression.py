@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import tfp_nvp as nvp
-from tfp_nvp.training.table import inspect_columns
+from tfp_nvp.training._tables.columns import inspect_columns
 
 SETS = {"kin8nm": "kin8nm", "protein": "protein-tertiary-structure", "wine": "wine-quality-red"}
 MC_DROPOUT = {"kin8nm": 1.14, "protein": -2.87, "wine": -0.93}

@@ -17,10 +17,10 @@ import tensorflow_probability as tfp
 import tfp_nvp as nvp
 from tests.conformance.cases import FLOWS, data, randomized
 from tfp_nvp.serving import ServedFlow, export
-from tfp_nvp.serving.cases import cases
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.signatures import signatures
-from tfp_nvp.serving.verify import Case
+from tfp_nvp.serving._exporting.cases import cases
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import signatures
+from tfp_nvp.serving._exporting.verify import Case
 from tfp_nvp.training import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions

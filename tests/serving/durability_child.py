@@ -21,7 +21,7 @@ import tensorflow_probability as tfp
 
 from tfp_nvp import Flow, RealNVP
 from tfp_nvp.serving import export, load, set_label
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving._folders.versions import versions
 
 
 def export_one(path: Path, loc: float | None = None, **arguments: Any) -> int:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_nvp.serving import Client, InvalidRequest, NotFound, ServingError, TimedOut, Unavailable, client, queries
-from tfp_nvp.serving.errors import error_of
-from tfp_nvp.serving.transport import Address, Rest, Transport
+from tfp_nvp.serving import Client, InvalidRequest, NotFound, ServingError, TimedOut, Unavailable
+from tfp_nvp.serving._asking import client, queries
+from tfp_nvp.serving._asking.errors import error_of
+from tfp_nvp.serving._asking.transport import Address, Rest, Transport
 
 X = {"x": tf.TensorSpec([None, 2], tf.float32, name="x")}
 LOG_PROB = {"log_prob": tf.TensorSpec([None], tf.float32, name="log_prob")}

@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 
 from tests.serving.durability_child import small_flow
 from tfp_nvp.serving import export, labels, load
-from tfp_nvp.serving.versions import temporary_sibling, versions
+from tfp_nvp.serving._folders.versions import temporary_sibling, versions
 
 tfd = tfp.distributions
 

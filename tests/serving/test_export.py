@@ -13,11 +13,11 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tfp_nvp.serving import export, load, read_card
-from tfp_nvp.serving.versions import publish, temporary_sibling, versions
+from tfp_nvp.serving._folders.versions import publish, temporary_sibling, versions
 from tfp_nvp.training import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions
-module = importlib.import_module("tfp_nvp.serving.export")
+module = importlib.import_module("tfp_nvp.serving._exporting.export")
 
 
 def stock(value=0.0):

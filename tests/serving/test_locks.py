@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tfp_nvp.serving import locks
-from tfp_nvp.serving.locks import locked
+from tfp_nvp.serving._folders import locks
+from tfp_nvp.serving._folders.locks import locked
 
 # Loads the file alone: with the package it would take TensorFlow along.
 HOLD = """

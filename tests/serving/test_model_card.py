@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 import tfp_nvp as nvp
 from tests.serving.conftest import affine
 from tfp_nvp.serving import export, load, read_card, size_report
-from tfp_nvp.serving.precompute import MOST_IN_GRAPH
+from tfp_nvp.serving._exporting.precompute import MOST_IN_GRAPH
 
 tfd = tfp.distributions
 

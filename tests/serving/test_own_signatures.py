@@ -8,10 +8,10 @@ import tensorflow_probability as tfp
 from tests.serving.conftest import affine
 from tests.serving.test_warmup import records_of
 from tfp_nvp.serving import export, load, read_card
-from tfp_nvp.serving.cases import cases
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.signatures import own_signatures, signatures
-from tfp_nvp.serving.verify import check_folder
+from tfp_nvp.serving._exporting.cases import cases
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import own_signatures, signatures
+from tfp_nvp.serving._exporting.verify import check_folder
 
 tfd = tfp.distributions
 

@@ -8,10 +8,10 @@ import tensorflow as tf
 import tfp_nvp as nvp
 from tests.serving.conftest import encoded, shaken, spline
 from tfp_nvp import bijectors, conditioners, transformers
-from tfp_nvp.serving.cases import inputs_for, run
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.precompute import MOST_IN_GRAPH, _changing, _of_weights, _source, precompute
-from tfp_nvp.serving.signatures import signatures, trace
+from tfp_nvp.serving._exporting.cases import inputs_for, run
+from tfp_nvp.serving._exporting.precompute import MOST_IN_GRAPH, _changing, _of_weights, _source, precompute
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import signatures, trace
 
 
 def maf(**arguments):
@@ -267,7 +267,7 @@ def test_a_graph_that_can_not_be_divided_is_left_as_it_is(monkeypatch):
     def fails(*args):
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr("tfp_nvp.serving.precompute._imported", fails)
+    monkeypatch.setattr("tfp_nvp.serving._exporting.precompute._imported", fails)
     module = Counting()
     function = module.counted.get_concrete_function()
     with pytest.warns(UserWarning, match="at every request what depends on weights alone: no such operation"):

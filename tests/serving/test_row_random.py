@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.serving import row_random
+from tfp_nvp.serving._exporting import row_random
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

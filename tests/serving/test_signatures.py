@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_nvp._watch import watch_steps
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.signatures import signatures, trace
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import signatures, trace
 
 N = 7
 

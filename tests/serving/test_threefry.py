@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_nvp.serving.threefry import normals, threefry, uniforms
+from tfp_nvp.serving._exporting.threefry import normals, threefry, uniforms
 
 ROWS = 4000
 
@@ -80,7 +80,9 @@ def test_no_rows():
 def test_extremes_of_the_words_stay_inside(monkeypatch):
     for word in (0, 0xFFFFFFFF):
         words = tf.constant([[word, word]], tf.uint32)
-        monkeypatch.setattr("tfp_nvp.serving.threefry.threefry", lambda key, counter, words=words: (words, words))
+        monkeypatch.setattr(
+            "tfp_nvp.serving._exporting.threefry.threefry", lambda key, counter, words=words: (words, words)
+        )
         for dtype in (tf.float32, tf.float64):
             values = uniforms(seeds(1), 2, dtype).numpy()
             assert (values > 0.0).all()

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.serving import export, verify
-from tfp_nvp.serving.cases import cases
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.signatures import signatures
+from tfp_nvp.serving import export
+from tfp_nvp.serving._exporting import verify
+from tfp_nvp.serving._exporting.cases import cases
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import signatures
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

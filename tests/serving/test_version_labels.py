@@ -11,10 +11,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.serving import export, labels, remove_label, set_label
-from tfp_nvp.serving.versions import versions, write_whole
+from tfp_nvp.serving._folders.versions import versions, write_whole
 
 tfd = tfp.distributions
-module = importlib.import_module("tfp_nvp.serving.version_labels")
+module = importlib.import_module("tfp_nvp.serving._folders.version_labels")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from tfp_nvp.serving.warmup import prediction_log
+from tfp_nvp.serving._exporting.warmup import prediction_log
 
 # PredictionLog { predict_log { request { model_spec { name: "m" signature_name: "sample" }
 #                 inputs { key: "seed" value { DT_INT32, shape [1, 2], content 1, 2 } } } } },

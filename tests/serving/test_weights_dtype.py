@@ -14,10 +14,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 import tfp_nvp as nvp
 from tests.serving.conftest import affine, encoded, shaken, spline
 from tfp_nvp.serving import export, load, read_card
-from tfp_nvp.serving.cases import inputs_for, run
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.signatures import signatures, weights_of
-from tfp_nvp.serving.weights import _class_that_reads, halved, read_as
+from tfp_nvp.serving._exporting.cases import inputs_for, run
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import signatures, weights_of
+from tfp_nvp.serving._exporting.weights import _class_that_reads, halved, read_as
 from tfp_nvp.training import FlowModel
 
 tfd = tfp.distributions

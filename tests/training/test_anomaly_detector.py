@@ -11,8 +11,8 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 import tfp_nvp as nvp
-from tfp_nvp.training import FlowModel
-from tfp_nvp.training.anomaly_detector import AnomalyDetector, order_statistic, threshold_of
+from tfp_nvp.training import AnomalyDetector, FlowModel
+from tfp_nvp.training._anomalies.threshold import order_statistic, threshold_of
 
 tfd = tfp.distributions
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfp_nvp.training.best_weights import BestWeights
+from tfp_nvp.training._tables.best_weights import BestWeights
 
 
 class Losses(keras.callbacks.Callback):

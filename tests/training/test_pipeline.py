@@ -1,6 +1,6 @@
 import numpy as np
 
-from tfp_nvp.training.pipeline import shuffled_batches
+from tfp_nvp.training._tables.batches import shuffled_batches
 
 
 def batches(count, **kwargs):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import tfp_nvp as nvp
-from tfp_nvp.training.regression import PENALTIES, regression_shift, ridge
+from tfp_nvp.training._tables.regression import PENALTIES, regression_shift, ridge
 
 
 def test_it_finds_a_linear_relation(rng):
@@ -15,7 +15,7 @@ def test_it_finds_a_linear_relation(rng):
 
 
 def test_it_is_ridge_regression(rng, monkeypatch):
-    monkeypatch.setattr("tfp_nvp.training.regression.PENALTIES", np.array([0.1]))
+    monkeypatch.setattr("tfp_nvp.training._tables.regression.PENALTIES", np.array([0.1]))
     x, c = rng.normal(size=(50, 2)), rng.normal(size=(50, 3))
     found, _ = ridge(x, c, x, c)
     centered = c - c.mean(axis=0)

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from scipy.special import logsumexp
 
 import tfp_nvp as nvp
-from tfp_nvp.training.smoothed import fit_smoothed, kernel_log_prob, smoothed_batches
+from tfp_nvp.training._anomalies.smoothed import fit_smoothed, kernel_log_prob, smoothed_batches
 
 tfd = tfp.distributions
 

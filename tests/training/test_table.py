@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfp_nvp.bijectors import Chain
-from tfp_nvp.training.table import Standardize, as_table, initialize_standardization, inspect_columns
+from tfp_nvp.training._tables.columns import Standardize, as_table, initialize_standardization, inspect_columns
 
 
 def test_what_is_no_table_of_numbers_is_refused():

@@ -14,7 +14,8 @@ import numpy as np
 
 from tfp_nvp import __version__
 from tfp_nvp.cli import images, models, outputs, tables
-from tfp_nvp.cli.fitting import Split, fit_table, parse_support
+from tfp_nvp.cli.demo import run as run_demo
+from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_support
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -112,20 +113,6 @@ def fit(
     with outputs.new_folder(out) as folder:
         fit_outputs(model, x, condition, {"data": data.name} | metrics, seed, folder)
     _say_fit(metrics, out, quiet)
-
-
-def fit_outputs(
-    model: models.Model, x: np.ndarray, condition: np.ndarray | None, metrics: dict[str, Any], seed: int, folder: Path
-) -> None:
-    """Writes the model, its numbers and its pictures into a folder."""
-    from tfp_nvp.evaluation import plot_history
-
-    model.flow.save(folder / "flow.keras")
-    outputs.write_json(metrics, folder / "metrics.json")
-    plot_history(model.history, folder / "training.png")
-    models.draw_corner(model, x, condition, model.columns, seed, folder / "corner.png")
-    if model.size == 2 and condition is None:
-        models.draw_density(model, x, model.columns, folder / "density.png")
 
 
 @tfp_nvp.command(short_help="Mean negative log-likelihood of a table or of images.")
@@ -312,9 +299,7 @@ def serve(
 @_seed_option
 def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
     """Fit, plot, export and serve a spline flow on real data and on two moons: some minutes."""
-    from tfp_nvp.cli.demo import run
-
-    run(out, saved_models, epochs=epochs, seed=seed)
+    run_demo(out, saved_models, epochs=epochs, seed=seed)
 
 
 def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from tfp_nvp.cli import outputs
-from tfp_nvp.cli.fitting import Split, fit_table
+from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table
 from tfp_nvp.cli.models import Model, start_tensorflow
 
 # Runs in a process of its own: what a program that only has the exported folder does.
@@ -52,7 +52,6 @@ def _run_one(
     name: str, table: np.ndarray, columns: list[str], out: Path, saved_models: Path, epochs: int | None, seed: int
 ) -> Path:
     from tfp_nvp import serving
-    from tfp_nvp.cli.commands import fit_outputs
 
     folder = out / name
     if folder.exists() and not (folder / "metrics.json").exists():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfp_nvp.cli import outputs
-from tfp_nvp.cli.models import Model, start_tensorflow
+from tfp_nvp.cli.models import Model, draw_corner, draw_density, start_tensorflow
 
 # Below this a flow learns nothing that a mean and a covariance do not say.
 _MIN_ROWS = 20
@@ -122,6 +123,20 @@ def fit_table(
         "seconds": round(seconds, 2),
         "versions": outputs.versions(),
     }
+
+
+def fit_outputs(
+    model: Model, x: np.ndarray, condition: np.ndarray | None, metrics: dict[str, Any], seed: int, folder: Path
+) -> None:
+    """Writes the model, its numbers and its pictures into a folder."""
+    from tfp_nvp.evaluation import plot_history
+
+    model.flow.save(folder / "flow.keras")
+    outputs.write_json(metrics, folder / "metrics.json")
+    plot_history(model.history, folder / "training.png")
+    draw_corner(model, x, condition, model.columns, seed, folder / "corner.png")
+    if model.size == 2 and condition is None:
+        draw_density(model, x, model.columns, folder / "density.png")
 
 
 def _best_epoch(history: dict[str, list[float]], test: tuple[float, float] | tuple[None, None]) -> dict[str, Any]:

@@ -29,10 +29,8 @@ def start_tensorflow() -> Any:
     with _no_stderr():
         import tensorflow as tf
 
-        import tfp_nvp.evaluation
-        import tfp_nvp.flows
-        import tfp_nvp.serving
-        import tfp_nvp.training
+        import tfp_nvp
+        from tfp_nvp.serving import export  # noqa: F401  # and with it TensorFlow Probability and Keras
     tf.get_logger().setLevel(logging.ERROR)
     return tfp_nvp
 

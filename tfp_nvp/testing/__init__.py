@@ -1,7 +1,5 @@
 """The verifier: does a bijector or a flow do what it says?"""
 
-from tfp_nvp.testing.check_bijector import check_bijector
-from tfp_nvp.testing.check_flow import check_flow
-from tfp_nvp.testing.report import Check, Report
+from tfp_nvp._names import lazy
 
-__all__ = ["Check", "Report", "check_bijector", "check_flow"]
+__getattr__, __dir__, __all__ = lazy(__name__)

@@ -1,7 +1,5 @@
 """Fitting: `FlowModel` for Keras, `fit` for one line."""
 
-from tfp_nvp.training.anomaly_detector import AnomalyDetector
-from tfp_nvp.training.fit import fit
-from tfp_nvp.training.flow_model import FlowModel
+from tfp_nvp._names import lazy
 
-__all__ = ["AnomalyDetector", "FlowModel", "fit"]
+__getattr__, __dir__, __all__ = lazy(__name__)

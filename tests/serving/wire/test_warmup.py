@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.serving.conftest import affine
 from tfp_nvp.serving import ServedFlow, export
-from tfp_nvp.serving.warmup import write_warmup
+from tfp_nvp.serving._exporting.warmup import write_warmup
 
 clients = pytest.importorskip("tests.serving.wire.clients")
 

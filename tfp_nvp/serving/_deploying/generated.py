@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfp_nvp.serving.versions import write_whole
+from tfp_nvp.serving._folders.versions import write_whole
 
 #: What was written the last time, and with which options.
 RECORD = ".generated.json"

@@ -1,14 +1,12 @@
-"""What a version's folder says of itself: `model.json` for programs and `README.md` for people, in assets.extra."""
+"""Writes what a version's folder says of itself: `model.json` for programs and `README.md` for people."""
 
 from __future__ import annotations
 
 import collections
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,20 +14,19 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfp_nvp.distributions import Dequantized
-from tfp_nvp.serving.inputs import Served, Specs
-from tfp_nvp.serving.signatures import Signature
+from tfp_nvp.serving._exporting.served import Served, Specs
+from tfp_nvp.serving._exporting.signatures import Signature
+from tfp_nvp.serving._folders.model_card import EXTRA, hashes, size_report
 
 FORMAT = 1  # of model.json
-_EXTRA = "assets.extra"
 _PACKAGES = ("tfp-nvp", "tensorflow", "tensorflow-probability", "keras", "numpy")
 _PURPOSE = {
     "saved_model.pb": "the graph with its constants, vectors of up to 1,024 numbers among them, and the signatures",
     "variables/variables.index": "where each weight lies in the next file",
     "variables/variables.data-00000-of-00001": "the other weights, and what is made of them (masked kernels, inverses)",
-    f"{_EXTRA}/tf_serving_warmup_requests": "requests a server runs by itself before it serves the version",
+    f"{EXTRA}/tf_serving_warmup_requests": "requests a server runs by itself before it serves the version",
 }
 
 
@@ -66,10 +63,10 @@ def write_card(
         "detector": None if model.detector is None else model.detector.describe(),
         "weights": {"dtype": "as trained"} if rounding is None else rounding,
         "size": size_report(folder),
-        "sha256": _hashes(folder),
+        "sha256": hashes(folder),
         "versions": {package: _version(package) for package in _PACKAGES} | {"python": platform.python_version()},
     }
-    extra = folder / _EXTRA
+    extra = folder / EXTRA
     extra.mkdir(exist_ok=True)
     (extra / "model.json").write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (extra / "README.md").write_text(_readme(card), encoding="utf-8")
@@ -83,99 +80,6 @@ def checked_about(about: Mapping[str, Any] | None) -> None:
         json.dumps(dict(about or {}), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"`card` must be a dict of names and finite JSON values: {error}.") from error
-
-
-def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
-    """The `model.json` of a version's folder; None where there is none.
-
-    Raises:
-      ValueError: if it holds something else than a JSON object.
-    """
-    file = Path(folder) / _EXTRA / "model.json"
-    if not file.exists():
-        return None
-    try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} must be a JSON object: {error}") from error
-    if not isinstance(card, dict):
-        raise ValueError(f"{file} must be a JSON object; it holds {type(card).__name__}.")
-    return card
-
-
-def check_hashes(folder: Path) -> None:
-    """Raises `ValueError` if a file of a version's folder is not the one that `export` wrote."""
-    card = read_card(folder)
-    for file, expected in {} if card is None else card["sha256"].items():
-        path = folder / file
-        if not path.exists():
-            raise ValueError(f"{file} is missing")
-        if _sha256(path) != expected:
-            raise ValueError(f"{file} is not what was exported: its SHA-256 is another than in model.json")
-
-
-def size_report(folder: str | os.PathLike) -> dict[str, Any]:
-    """What a version's folder is made of.
-
-    Returns:
-      `total` bytes, bytes of each of the `files`, number of `operations` that each signature runs (functions
-      that it calls included, once), and the ten `largest` weights in bytes.
-    """
-    root = Path(folder)
-    files = {str(path.relative_to(root)): path.stat().st_size for path in sorted(root.rglob("*")) if path.is_file()}
-    saved = saved_model_pb2.SavedModel.FromString((root / "saved_model.pb").read_bytes())
-    (meta,) = saved.meta_graphs
-    reader = tf.train.load_checkpoint(str(root / "variables" / "variables"))
-    dtypes, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
-    sizes = {
-        _weight_name(meta.object_graph_def, key): int(np.prod(shapes[key], dtype=np.int64)) * dtypes[key].size
-        for key in shapes
-        if key != "_CHECKPOINTABLE_OBJECT_GRAPH"
-    }
-    largest = sorted(sizes.items(), key=lambda item: -item[1])[:10]
-    return {
-        "total": sum(files.values()),
-        "files": files,
-        "operations": {
-            name: _count_operations(meta.graph_def, each)
-            for name, each in meta.signature_def.items()
-            if not name.startswith("__")
-        },
-        "largest": dict(largest),
-    }
-
-
-def _weight_name(objects: Any, key: str) -> str:
-    """The variable's own name, of a checkpoint's key such as "weights/3/.ATTRIBUTES/VARIABLE_VALUE"."""
-    parts = key.split("/.ATTRIBUTES")[0].split("/")
-    node = objects.nodes[0]
-    for part in parts:
-        found = [child.node_id for child in node.children if child.local_name == part]
-        if not found:
-            return key
-        node = objects.nodes[found[0]]
-    return f"{node.variable.name or key} ({'/'.join(parts)})"
-
-
-def _count_operations(graph: Any, signature: Any) -> int:
-    library = {function.signature.name: function for function in graph.library.function}
-    nodes = {node.name: node for node in graph.node}
-    waiting = [out.name.split(":")[0] for out in signature.outputs.values()]
-    seen: set[str] = set()
-    found = []
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            found.append(nodes[name])
-            waiting += [source.lstrip("^").split(":")[0] for source in nodes[name].input]
-    for node in found:  # grows as functions are found
-        for attribute in node.attr.values():
-            for function in (attribute.func.name, *(each.name for each in attribute.list.func)):
-                if function in library and function not in seen:
-                    seen.add(function)
-                    found.extend(library[function].node_def)
-    return len(found)
 
 
 def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
@@ -230,25 +134,6 @@ def _plain(value: Any) -> Any:
 
 def _shown(specs: Specs) -> dict[str, Any]:
     return {key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()} for key, spec in specs.items()}
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """Of the files that a server reads."""
-    kept = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != _EXTRA]
-    return {str(path.relative_to(folder)): _sha256(path) for path in kept}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
-    """For Python 3.10, which has no `hashlib.file_digest`."""
-    digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _version(package: str) -> str | None:

@@ -10,7 +10,7 @@ import keras
 
 from tfp_nvp import checks, flows
 from tfp_nvp.distributions import Flow
-from tfp_nvp.training.best_weights import BestWeights
+from tfp_nvp.training._tables.best_weights import BestWeights
 from tfp_nvp.transformers import RationalQuadratic
 
 

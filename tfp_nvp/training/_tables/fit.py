@@ -14,12 +14,9 @@ from tfp_nvp import checks
 from tfp_nvp.bijectors import ActNorm, Chain
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
-from tfp_nvp.training.defaults import Plan, plan_for
-from tfp_nvp.training.flow_model import FlowModel
-from tfp_nvp.training.pipeline import shuffled_batches, with_noise
-from tfp_nvp.training.progress import Progress
-from tfp_nvp.training.regression import regression_shift
-from tfp_nvp.training.table import (
+from tfp_nvp.training._models.flow_model import FlowModel
+from tfp_nvp.training._tables.batches import shuffled_batches, with_noise
+from tfp_nvp.training._tables.columns import (
     MIN_ROWS,
     Columns,
     Standardize,
@@ -28,6 +25,9 @@ from tfp_nvp.training.table import (
     inspect_columns,
     refuse_unresolved,
 )
+from tfp_nvp.training._tables.plan import Plan, plan_for
+from tfp_nvp.training._tables.progress import Progress
+from tfp_nvp.training._tables.regression import regression_shift
 
 tfd = tfp.distributions
 

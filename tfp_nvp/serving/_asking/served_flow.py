@@ -10,9 +10,9 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from tfp_nvp.serving.model_card import check_hashes
-from tfp_nvp.serving.queries import Arrays, Queries, in_dtype
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving._asking.queries import Arrays, Queries, in_dtype
+from tfp_nvp.serving._folders.model_card import check_hashes
+from tfp_nvp.serving._folders.versions import versions
 
 
 def load(path: str | os.PathLike) -> ServedFlow:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.testing import guarantees
-from tfp_nvp.testing.check_bijector import bijector_subject, measure_maps, measure_module, static_shape
+from tfp_nvp.testing.bijector_checks import bijector_subject, measure_maps, measure_module, static_shape
 from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
 from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
 

@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_nvp import checks
 from tfp_nvp.bijectors import Chain, PrincipalAxes
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
 from tfp_nvp.flows import NeuralSplineFlow
-from tfp_nvp.training.flow_model import FlowModel
-from tfp_nvp.training.progress import Progress
-from tfp_nvp.training.smoothed import fit_smoothed
-from tfp_nvp.training.table import MIN_ROWS, as_table, refuse_unresolved
+from tfp_nvp.training._anomalies.smoothed import fit_smoothed
+from tfp_nvp.training._anomalies.threshold import CONFIDENCE, Threshold, order_statistic, threshold_of
+from tfp_nvp.training._models.flow_model import FlowModel
+from tfp_nvp.training._tables.columns import MIN_ROWS, as_table, refuse_unresolved
+from tfp_nvp.training._tables.progress import Progress
 from tfp_nvp.transformers import RationalQuadratic
-
-tfd = tfp.distributions
-
-#: Of the confidence intervals.
-CONFIDENCE = 0.95
-
-
-class Threshold(NamedTuple):
-    """A score above which rows are called anomalies, and how sure it is.
-
-    Attributes:
-      value: the threshold.
-      interval: 95 % confidence interval of the score's quantile that it estimates; an end may be infinite.
-      false_positive_rate: what was asked for.
-      rate_interval: 95 % interval of the false-positive rate that the threshold really has.
-      rows: held-out rows that it was set from.
-    """
-
-    value: float
-    interval: tuple[float, float]
-    false_positive_rate: float
-    rate_interval: tuple[float, float]
-    rows: int
 
 
 class AnomalyDetector:
@@ -210,52 +187,6 @@ class AnomalyDetector:
             "confidence": CONFIDENCE,
             "calibration_rows": value.rows,
         }
-
-
-def threshold_of(scores: np.ndarray, false_positive_rate: float) -> Threshold:
-    """The threshold that scores of held-out rows give.
-
-    Of continuous scores, the rate of the k-th smallest of n is Beta(n + 1 − k, k), and the number of scores below
-    a quantile is binomial: both intervals hold for any distribution of the scores.
-
-    Raises:
-      ValueError: if a score is NaN, or there are too few for the rate.
-    """
-    n = len(scores)
-    k, rate = order_statistic(n, false_positive_rate), float(false_positive_rate)
-    if np.isnan(scores).any():
-        raise ValueError(f"{np.isnan(scores).sum()} held-out row(s) have no score (NaN); are they finite?")
-    ordered = np.sort(np.asarray(scores, np.float64))
-    if not np.isfinite(ordered[k - 1]):
-        raise ValueError(f"{np.isinf(ordered).sum()} of {n} held-out rows have density 0; no threshold is above them.")
-    tails = np.array([(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    # P(at most i of n scores lie below the quantile), i = 0 … n: how sure a rank is to lie beyond it.
-    below = tfd.Binomial(np.float64(n), probs=np.float64(1.0 - rate)).cdf(np.arange(n + 1.0)).numpy()
-    low, high = int(np.searchsorted(below, tails[0])), int(np.searchsorted(below, tails[1])) + 1
-    interval = (
-        float(ordered[low - 1]) if low >= 1 else -math.inf,
-        float(ordered[high - 1]) if high <= n else math.inf,
-    )
-    rates = tfp.math.betaincinv(np.float64(n + 1 - k), np.float64(k), tails).numpy()
-    return Threshold(float(ordered[k - 1]), interval, rate, (float(rates[0]), float(rates[1])), n)
-
-
-def order_statistic(rows: int, false_positive_rate: float) -> int:
-    """k = ⌈(n + 1)(1 − rate)⌉: which of n sorted scores is the threshold.
-
-    Raises:
-      ValueError: if there are too few for the rate.
-    """
-    rate = checks.positive("false_positive_rate", false_positive_rate)
-    if rate >= 1.0:
-        raise ValueError(f"`false_positive_rate` must be below 1; got {rate:g}.")
-    k = math.ceil((rows + 1) * (1.0 - rate) - 1e-9)
-    if k > rows:
-        raise ValueError(
-            f"`false_positive_rate` = {rate:g} needs at least {math.ceil(1 / rate - 1e-9) - 1} held-out rows; "
-            f"there are {rows}. Give more rows, or a larger rate."
-        )
-    return k
 
 
 def _default_flow(event_shape: list[int], seed: int) -> Flow:

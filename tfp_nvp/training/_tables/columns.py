@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfp_nvp.bijectors import ActNorm, Bijector, Sinh, Support
 from tfp_nvp.bijectors.sinh import asinh
-from tfp_nvp.training.data import check_finite
+from tfp_nvp.training._models.data import check_finite
 
 #: Fewer rows than this are refused: a validation set of a fifth would be a handful.
 MIN_ROWS = 20

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.serving.inputs import Served, condition_specs
-from tfp_nvp.serving.signatures import Signature
-from tfp_nvp.serving.verify import Arrays, Case
+from tfp_nvp.serving._exporting.served import Served, condition_specs
+from tfp_nvp.serving._exporting.signatures import Signature
+from tfp_nvp.serving._exporting.verify import Arrays, Case
 
 _NUM_ROWS = 8
 

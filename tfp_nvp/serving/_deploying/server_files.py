@@ -10,9 +10,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tfp_nvp import checks
-from tfp_nvp.serving import templates
-from tfp_nvp.serving.version_labels import labels
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving._deploying import templates
+from tfp_nvp.serving._folders.version_labels import labels
+from tfp_nvp.serving._folders.versions import versions
 
 #: What a server reads but for the models.
 _READ = ("models.config", "batching_parameters.txt", "monitoring.config")

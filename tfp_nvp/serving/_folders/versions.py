@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfp_nvp import checks
-from tfp_nvp.serving.locks import locked
+from tfp_nvp.serving._folders.locks import locked
 
 LARGEST = 2**63 - 1  # a server reads versions as int64
 _TEMPORARY = ".export-"

@@ -13,9 +13,9 @@ import tensorflow_probability as tfp
 from tfp_nvp import checks
 from tfp_nvp._watch import report_step, watch_steps
 from tfp_nvp.distributions.fittable import as_fittable
-from tfp_nvp.training import serialization
-from tfp_nvp.training.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
-from tfp_nvp.training.non_finite import NonFiniteGuard, StopOnNonFinite
+from tfp_nvp.training._models import serialization
+from tfp_nvp.training._models.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
+from tfp_nvp.training._models.non_finite import NonFiniteGuard, StopOnNonFinite
 
 tfd = tfp.distributions
 

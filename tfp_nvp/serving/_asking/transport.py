@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.serving.errors import InvalidRequest, NotFound, ServingError, TimedOut, Unavailable, error_of
+from tfp_nvp.serving._asking.errors import InvalidRequest, NotFound, ServingError, TimedOut, Unavailable, error_of
 
 Arrays = dict[str, np.ndarray]
 Specs = dict[str, tf.TensorSpec]

@@ -11,19 +11,19 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfp_nvp.serving.cases import cases, inputs_for, run
-from tfp_nvp.serving.graph_rules import check_graph
-from tfp_nvp.serving.inputs import served
-from tfp_nvp.serving.model_card import checked_about, write_card
-from tfp_nvp.serving.precompute import precompute
-from tfp_nvp.serving.signatures import ServingModule, Signature, own_signatures, trace, weights_of
-from tfp_nvp.serving.signatures import signatures as flow_signatures
-from tfp_nvp.serving.verify import verify as verify_folder
-from tfp_nvp.serving.version_labels import check_labels, set_labels
-from tfp_nvp.serving.version_labels import labels as labels_of
-from tfp_nvp.serving.versions import check_target, publish, temporary_sibling
-from tfp_nvp.serving.warmup import write_warmup
-from tfp_nvp.serving.weights import halved, read_as
+from tfp_nvp.serving._exporting.card import checked_about, write_card
+from tfp_nvp.serving._exporting.cases import cases, inputs_for, run
+from tfp_nvp.serving._exporting.graph_rules import check_graph
+from tfp_nvp.serving._exporting.precompute import precompute
+from tfp_nvp.serving._exporting.served import served
+from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, trace, weights_of
+from tfp_nvp.serving._exporting.signatures import signatures as flow_signatures
+from tfp_nvp.serving._exporting.verify import verify as verify_folder
+from tfp_nvp.serving._exporting.warmup import write_warmup
+from tfp_nvp.serving._exporting.weights import halved, read_as
+from tfp_nvp.serving._folders.version_labels import check_labels, set_labels
+from tfp_nvp.serving._folders.version_labels import labels as labels_of
+from tfp_nvp.serving._folders.versions import check_target, publish, temporary_sibling
 
 _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.distributions import Dequantized, Flow
-from tfp_nvp.serving.inputs import Served, Specs, condition_of, condition_specs, rows
-from tfp_nvp.serving.row_random import base_rows, dequantize_rows, sample_rows
+from tfp_nvp.serving._exporting.row_random import base_rows, dequantize_rows, sample_rows
+from tfp_nvp.serving._exporting.served import Served, Specs, condition_of, condition_specs, rows
 from tfp_nvp.training import AnomalyDetector
 
 Tensors = dict[str, tf.Tensor]

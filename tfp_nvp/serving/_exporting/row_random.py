@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.distributions import Dequantized, Flow, StandardNormal
-from tfp_nvp.serving.threefry import normals, uniforms
+from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
 # The public classes are these made into composite tensors; without that, TFP makes one of these.

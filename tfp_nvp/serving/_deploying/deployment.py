@@ -8,9 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfp_nvp.serving.generated import recorded_options, write_generated
-from tfp_nvp.serving.server_files import Options, config_map, flags, texts
-from tfp_nvp.serving.versions import versions
+from tfp_nvp.serving._deploying.generated import recorded_options, write_generated
+from tfp_nvp.serving._deploying.server_files import Options, config_map, flags, texts
+from tfp_nvp.serving._folders.versions import versions
 
 
 class Deployment(NamedTuple):

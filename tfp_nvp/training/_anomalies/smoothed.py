@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
-from tfp_nvp.training.flow_model import FlowModel
+from tfp_nvp.training._models.flow_model import FlowModel
 
 _BATCH, _INITIAL_ROWS, _KERNEL_ROWS, _WARMUP = 512, 20_000, 8192, 100
 

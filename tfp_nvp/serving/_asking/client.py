@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
-from tfp_nvp.serving.errors import ServingError, Unavailable
-from tfp_nvp.serving.queries import Arrays, Queries, in_dtype
-from tfp_nvp.serving.transport import Address, Transport, connect
-from tfp_nvp.serving.versions import LARGEST
+from tfp_nvp.serving._asking.errors import ServingError, Unavailable
+from tfp_nvp.serving._asking.queries import Arrays, Queries, in_dtype
+from tfp_nvp.serving._asking.transport import Address, Transport, connect
+from tfp_nvp.serving._folders.versions import LARGEST
 
 
 class Client(Queries):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tfp_nvp import checks
-from tfp_nvp.serving.locks import locked
-from tfp_nvp.serving.versions import versions, write_whole
+from tfp_nvp.serving._folders.locks import locked
+from tfp_nvp.serving._folders.versions import versions, write_whole
 
 _FILE = "labels.json"
 

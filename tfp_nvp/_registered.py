@@ -1,0 +1,79 @@
+"""Our Keras classes, known to Keras by the names that .keras files have for them, each imported when a file needs it.
+
+Keras looks the classes of a file up in a dict, and imports none. So ours are entered there as soon as Keras itself is
+imported, which `import tfp_nvp` does not wait for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+#: Class -> the module that defines and registers it.
+CLASSES = {
+    "ConvNet": "tfp_nvp.conditioners.conv_net",
+    "FlowModel": "tfp_nvp.training._models.flow_model",
+    "GatedConvNet": "tfp_nvp.conditioners.gated_conv_net",
+    "MADE": "tfp_nvp.conditioners.made",
+    "MLP": "tfp_nvp.conditioners.mlp",
+    "Regression": "tfp_nvp.training._tables.regression",
+    "ResidualConvNet": "tfp_nvp.conditioners.residual_conv_net",
+    "ResidualMADE": "tfp_nvp.conditioners.residual_made",
+    "ResidualMLP": "tfp_nvp.conditioners.residual_mlp",
+    "Standardize": "tfp_nvp.training._tables.columns",
+    "TanhFeatures": "tfp_nvp.conditioners.tanh_features",
+    "ZeroConv": "tfp_nvp.conditioners.conv_net",
+}
+
+
+class Later:
+    """Stands for a class until it is imported, which registers the class itself in this one's place.
+
+    Args:
+      name: of the class.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def from_config(self, *arguments: Any, **named: Any) -> Any:
+        """As that of the class."""
+        kind = getattr(importlib.import_module(CLASSES[self._name]), self._name)
+        return kind.from_config(*arguments, **named)
+
+
+class _AfterKeras(MetaPathFinder):
+    """Finds Keras as Python does, and calls `enter` right after its import."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname == "keras" else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            sys.meta_path.remove(self)
+            enter()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def enter() -> None:
+    """Enters a stand-in for every class of ours that Keras does not know yet."""
+    known = sys.modules["keras"].saving.get_custom_objects()
+    for name in CLASSES:
+        known.setdefault(f"tfp_nvp>{name}", Later(name))
+
+
+def enter_with_keras() -> None:
+    """Calls `enter`, now if Keras is there, else when it is imported."""
+    if "keras" in sys.modules:
+        enter()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())

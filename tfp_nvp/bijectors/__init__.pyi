@@ -1,0 +1,22 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.bijectors.act_norm import ActNorm as ActNorm
+from tfp_nvp.bijectors.autoregressive import Autoregressive as Autoregressive
+from tfp_nvp.bijectors.bijector import Bijector as Bijector
+from tfp_nvp.bijectors.chain import Chain as Chain
+from tfp_nvp.bijectors.conditioned import Conditioned as Conditioned
+from tfp_nvp.bijectors.coupling import Coupling as Coupling
+from tfp_nvp.bijectors.elementwise import Elementwise as Elementwise
+from tfp_nvp.bijectors.invert import Invert as Invert
+from tfp_nvp.bijectors.invertible_conv import InvertibleConv1x1 as InvertibleConv1x1
+from tfp_nvp.bijectors.invertible_linear import InvertibleLinear as InvertibleLinear
+from tfp_nvp.bijectors.logit import Logit as Logit
+from tfp_nvp.bijectors.multiscale import Multiscale as Multiscale
+from tfp_nvp.bijectors.permute import Permute as Permute
+from tfp_nvp.bijectors.permute import Reverse as Reverse
+from tfp_nvp.bijectors.principal_axes import PrincipalAxes as PrincipalAxes
+from tfp_nvp.bijectors.quantile import Quantile as Quantile
+from tfp_nvp.bijectors.sinh import Sinh as Sinh
+from tfp_nvp.bijectors.squeeze import Squeeze as Squeeze
+from tfp_nvp.bijectors.stock import Stock as Stock
+from tfp_nvp.bijectors.support import Support as Support

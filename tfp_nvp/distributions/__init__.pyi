@@ -1,0 +1,6 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.distributions.conditional_normal import ConditionalNormal as ConditionalNormal
+from tfp_nvp.distributions.dequantized import Dequantized as Dequantized
+from tfp_nvp.distributions.flow import Flow as Flow
+from tfp_nvp.distributions.standard_normal import StandardNormal as StandardNormal

@@ -1,0 +1,19 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.serving._asking.client import Client as Client
+from tfp_nvp.serving._asking.errors import InvalidRequest as InvalidRequest
+from tfp_nvp.serving._asking.errors import NotFound as NotFound
+from tfp_nvp.serving._asking.errors import ServingError as ServingError
+from tfp_nvp.serving._asking.errors import TimedOut as TimedOut
+from tfp_nvp.serving._asking.errors import Unavailable as Unavailable
+from tfp_nvp.serving._asking.served_flow import ServedFlow as ServedFlow
+from tfp_nvp.serving._asking.served_flow import load as load
+from tfp_nvp.serving._deploying.deployment import Deployment as Deployment
+from tfp_nvp.serving._deploying.deployment import models_in as models_in
+from tfp_nvp.serving._deploying.deployment import write_deployment as write_deployment
+from tfp_nvp.serving._exporting.export import export as export
+from tfp_nvp.serving._folders.model_card import read_card as read_card
+from tfp_nvp.serving._folders.model_card import size_report as size_report
+from tfp_nvp.serving._folders.version_labels import labels as labels
+from tfp_nvp.serving._folders.version_labels import remove_label as remove_label
+from tfp_nvp.serving._folders.version_labels import set_label as set_label

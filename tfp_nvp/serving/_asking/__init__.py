@@ -1,0 +1,1 @@
+"""Queries to an exported model, in Python or on a server."""

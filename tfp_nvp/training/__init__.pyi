@@ -1,0 +1,7 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.training._anomalies.anomaly_detector import AnomalyDetector as AnomalyDetector
+from tfp_nvp.training._models.flow_model import FlowModel as FlowModel
+from tfp_nvp.training._tables.fit import fit as fit
+from tfp_nvp.training._tables.plan import Plan as Plan
+from tfp_nvp.training._tables.plan import plan_for as plan_for

@@ -1,0 +1,8 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.transformers.affine import Affine as Affine
+from tfp_nvp.transformers.from_bijector import FromBijector as FromBijector
+from tfp_nvp.transformers.mixture_of_logistics import MixtureOfLogistics as MixtureOfLogistics
+from tfp_nvp.transformers.rational_quadratic import RationalQuadratic as RationalQuadratic
+from tfp_nvp.transformers.shift import Shift as Shift
+from tfp_nvp.transformers.transformer import Transformer as Transformer
