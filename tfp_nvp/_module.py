@@ -28,10 +28,16 @@ class Module(Captured, keras.layers.Layer):
     `trainable_variables` are the `tf.Variable`s behind them, which TFP's optimizers want.
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls, *args, **kwargs)
+        for wrapped in ("build", "quantize"):  # Keras' wrappers, of methods that are not for these objects
+            vars(self).pop(wrapped, None)
+        return self
+
     def __init__(self, name: str | None, dtype: tf.DType | None):
         is_float = dtype is not None and dtype.is_floating
         keras.layers.Layer.__init__(self, dtype=dtype.name if is_float else "float32", autocast=False, name=name)
-        object.__setattr__(self, "_seen_by_tensorflow", _Weights(self))
+        object.__setattr__(self, "_seen_by_tensorflow", Window(self))
         self.built = True
 
     @property
@@ -86,7 +92,7 @@ class Module(Captured, keras.layers.Layer):
     def __copy__(self) -> Any:
         clone = object.__new__(type(self))
         vars(clone).update(vars(self))
-        object.__setattr__(clone, "_seen_by_tensorflow", _Weights(clone))
+        object.__setattr__(clone, "_seen_by_tensorflow", Window(clone))
         return clone
 
     def __reduce__(self) -> tuple:
@@ -105,8 +111,8 @@ class Module(Captured, keras.layers.Layer):
         if not changes:
             return copy.copy(self)
         duplicate = type(self)(**{**self._captured, **changes})
-        shared = {id(v) for owner in (self, *changes.values()) for v in _tf_variables(owner)}
-        if any(id(variable) not in shared for variable in _tf_variables(duplicate)):
+        shared = {id(v) for owner in (self, *changes.values()) for v in tf_variables(owner)}
+        if any(id(variable) not in shared for variable in tf_variables(duplicate)):
             raise ValueError(
                 f"A copy of {type(self).__name__} with other {sorted(changes)} can't share its weights. "
                 "Make a new one, or copy without these arguments."
@@ -125,14 +131,22 @@ class Module(Captured, keras.layers.Layer):
         """Nothing is to be built: weights exist since the constructor ran."""
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        weights = {f"weight_{i}": variable for i, variable in enumerate(self._seen_by_tensorflow)}
+        weights = {f"weight_{i}": variable for i, variable in enumerate(self._seen_by_tensorflow.weights)}
         if save_type == "checkpoint":
             return weights
         return super()._trackable_children(save_type, **kwargs) | weights
 
 
+class Window(tf.Module):
+    """What `tf.Module` finds of a layer among its attributes: its weights."""
+
+    def __init__(self, layer: keras.layers.Layer):
+        super().__init__(name="window")
+        self.weights = _Weights(layer)
+
+
 class _Weights(Sequence):
-    """The `tf.Variable`s of a layer, read from Keras whenever they are asked for: what `tf.Module` finds."""
+    """The `tf.Variable`s of a layer, read from Keras whenever they are asked for."""
 
     def __init__(self, layer: keras.layers.Layer):
         self._layer = layer
@@ -236,7 +250,7 @@ def keras_variable(variable: tf.Variable) -> keras.Variable:
     return variable._keras_variable
 
 
-def _tf_variables(value: Any) -> list[tf.Variable]:
+def tf_variables(value: Any) -> list[tf.Variable]:
     """The `tf.Variable`s of a module, Keras layer or variable; none of anything else."""
     variables = getattr(value, "variables", ())
     return [v.value if isinstance(v, keras.Variable) else v for v in variables]

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.bijectors import Bijector, Chain, Elementwise
 from tfp_nvp._watch import watch_steps
+from tfp_nvp.bijectors import Bijector, Chain, Elementwise
 from tfp_nvp.transformers import Affine
 
 tfb = tfp.bijectors

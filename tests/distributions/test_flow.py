@@ -258,9 +258,16 @@ def test_base_and_bijector_take_the_same_condition():
         nvp.distributions.ConditionalNormal([2], None)
 
 
-def test_a_flow_is_not_passed_to_a_graph(flow):
-    with pytest.raises(TypeError, match="Use it within the function instead of passing it"):
-        tf.function(lambda flow: flow.log_prob([0.0, 0.0]))(flow)
+def test_a_flow_is_an_argument_of_a_graph(flow):
+    """One trace for each flow, which reads the current weights."""
+    function, other = tf.function(lambda flow, x: flow.log_prob(x)), flow.copy()
+    for _ in range(2):
+        np.testing.assert_allclose(function(flow, [0.5, 0.0]), flow.log_prob([0.5, 0.0]), rtol=1e-5)
+    flow.trainable_variables[0].assign_add([1.0, 1.0])
+    np.testing.assert_allclose(function(flow, [0.5, 0.0]), flow.log_prob([0.5, 0.0]), rtol=1e-5)
+    assert function.experimental_get_tracing_count() == 1
+    function(other, [0.5, 0.0])
+    assert function.experimental_get_tracing_count() == 2
 
 
 def test_temperature_shrinks_the_latents(flow):

@@ -34,9 +34,7 @@ class ActNorm(Bijector):
 
     def __init__(self, event_shape: Any, *, trainable: bool = True, dtype: Any = "float32", name: str = "act_norm"):
         event_shape = checks.shape("event_shape", event_shape, min_rank=1)
-        super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
-        )
+        super().__init__(event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name)
         self._repeats = math.prod(event_shape[:-1])
         zeros = tf.zeros(event_shape[-1:], self.dtype)
         self.shift = tf.Variable(zeros, name="shift", trainable=trainable)

@@ -75,7 +75,9 @@ class Bijector(Module, tfb.Bijector):
         name: str | None = None,
     ):
         event_shape = None if event_shape is None else checks.shape("event_shape", event_shape)
-        ranks = [rank for rank in (min_event_ndims, forward_min_event_ndims, inverse_min_event_ndims) if rank is not None]
+        ranks = [
+            rank for rank in (min_event_ndims, forward_min_event_ndims, inverse_min_event_ndims) if rank is not None
+        ]
         if event_shape is not None:
             ranks.append(len(event_shape))
         if not ranks:
@@ -108,7 +110,6 @@ class Bijector(Module, tfb.Bijector):
         """Whether every data-dependent layer has seen `initialize`."""
         return True
 
-    @property
     def parts(self) -> list[Bijector]:
         """The layers that it is composed of, the one next to the data first; itself if it is no composition."""
         return [self]
@@ -132,8 +133,8 @@ class Bijector(Module, tfb.Bijector):
           ValueError: for a missing or unexpected condition, or a wrong shape.
         """
         with tf.name_scope(f"{self.name}/forward_and_log_det"):
-            ndims = self._event_ndims(event_ndims, self.forward_min_event_ndims)
-            z = self._check_event("z", z, ndims)
+            z = self._check_event("z", z)
+            ndims = self._event_ndims(event_ndims, self.forward_min_event_ndims, z)
             x, log_det = self._forward_step(z, self._check_condition(condition), ndims)
             return x, as_batch(log_det, x, ndims + self.inverse_min_event_ndims - self.forward_min_event_ndims)
 
@@ -143,8 +144,8 @@ class Bijector(Module, tfb.Bijector):
         Arguments, results and errors are as for `forward_and_log_det`.
         """
         with tf.name_scope(f"{self.name}/inverse_and_log_det"):
-            ndims = self._event_ndims(event_ndims, self.inverse_min_event_ndims)
-            x = self._check_event("x", x, ndims)
+            x = self._check_event("x", x)
+            ndims = self._event_ndims(event_ndims, self.inverse_min_event_ndims, x)
             z, log_det = self._inverse_step(x, self._check_condition(condition), ndims)
             return z, as_batch(log_det, z, ndims + self.forward_min_event_ndims - self.inverse_min_event_ndims)
 
@@ -186,21 +187,22 @@ class Bijector(Module, tfb.Bijector):
 
     # Where values enter.
 
-    def _event_ndims(self, event_ndims: Any, least: int) -> int:
-        if event_ndims is None:
-            return least
-        ndims = int(tf.get_static_value(event_ndims))
-        if ndims < least:
-            raise ValueError(f"`event_ndims` must be at least {least} for {self.name}; got {ndims}.")
+    def _event_ndims(self, event_ndims: Any, least: int, value: tf.Tensor) -> int:
+        ndims = least if event_ndims is None else int(tf.get_static_value(event_ndims))
+        if not least <= ndims <= value.shape.rank:
+            raise ValueError(
+                f"`event_ndims` must be at least {least} for {self.name} and at most the value's rank "
+                f"{value.shape.rank}; got {ndims}."
+            )
         return ndims
 
-    def _check_event(self, name: str, value: Any, event_ndims: int = 0) -> tf.Tensor:
+    def _check_event(self, name: str, value: Any) -> tf.Tensor:
         """`value` as a tensor of the right dtype that ends in the right shape: what is known only in a graph, there."""
         value = tf.convert_to_tensor(value, dtype=self.dtype)
         sizes = self._z_shape if name == "z" else self._x_shape
         if sizes is not None:
             value = ensure_ends_in(name, value, sizes, f"the event shape {list(sizes)}", self.name)
-        rank = max(event_ndims, self.forward_min_event_ndims if name == "z" else self.inverse_min_event_ndims)
+        rank = self.forward_min_event_ndims if name == "z" else self.inverse_min_event_ndims
         if value.shape.rank is None or value.shape.rank < rank:
             raise ValueError(
                 f"`{name}` must have at least {rank} dimensions for {self.name}, a number known in advance; "

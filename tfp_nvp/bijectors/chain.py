@@ -57,9 +57,8 @@ class Chain(Bijector):
         """The bijectors, the one next to the data first."""
         return list(self._bijectors)
 
-    @property
     def parts(self) -> list[Bijector]:
-        return [part for layer in self._bijectors for part in layer.parts]
+        return [part for layer in self._bijectors for part in layer.parts()]
 
     @property
     def is_initialized(self) -> bool:

@@ -94,7 +94,9 @@ class Coupling(Bijector):
         )
         result, log_det = transform(rest, raw)
         if condition is not None:  # it may have added to the batch shape
-            kept = shapes.broadcast_batch(kept, shapes.batch_shape(result, self.forward_min_event_ndims), self.forward_min_event_ndims)
+            kept = shapes.broadcast_batch(
+                kept, shapes.batch_shape(result, self.forward_min_event_ndims), self.forward_min_event_ndims
+            )
         return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 

@@ -35,9 +35,7 @@ class InvertibleConv1x1(Bijector):
         self, event_shape: Any, *, seed: int | None = None, dtype: Any = "float32", name: str = "invertible_conv_1x1"
     ):
         event_shape = checks.shape("event_shape", event_shape, min_rank=2)
-        super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
-        )
+        super().__init__(event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name)
         self._pixels = math.prod(event_shape[:-1])
         self.linear = InvertibleLinear(event_shape[-1:], seed=seed, start="orthogonal", dtype=dtype)
 

@@ -51,9 +51,7 @@ class InvertibleLinear(Bijector):
         event_shape = checks.shape("event_shape", event_shape, min_rank=1)
         if len(event_shape) != 1:
             raise ValueError(f"`event_shape` must be [d]; got {list(event_shape)}.")
-        super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
-        )
+        super().__init__(event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name)
         (d,) = event_shape
         if start not in STARTS:
             raise ValueError(f"`start` must be one of {', '.join(map(repr, STARTS))}; got {start!r}.")

@@ -86,9 +86,8 @@ class Multiscale(Bijector):
         """The levels, the one next to the data first."""
         return list(self._levels)
 
-    @property
     def parts(self) -> list[Bijector]:
-        return [part for level in self._levels for part in level.parts]
+        return [part for level in self._levels for part in level.parts()]
 
     @property
     def is_initialized(self) -> bool:

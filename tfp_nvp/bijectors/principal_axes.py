@@ -36,9 +36,7 @@ class PrincipalAxes(Bijector):
 
     def __init__(self, event_shape: Any, *, dtype: Any = "float32", name: str = "principal_axes"):
         event_shape = checks.vector_shape("event_shape", event_shape)
-        super().__init__(
-            event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name
-        )
+        super().__init__(event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name)
         (d,) = event_shape
         self.shift = tf.Variable(tf.zeros([d], self.dtype), name="shift", trainable=False)
         self.log_scale = tf.Variable(tf.zeros([d], self.dtype), name="log_scale", trainable=False)

@@ -73,4 +73,6 @@ def _config_of(value: Any) -> Any:
         return keras.regularizers.serialize(value)
     if callable(value):
         return keras.activations.serialize(value)
-    return list(value) if isinstance(value, (range, np.ndarray)) else value
+    if isinstance(value, (list, tuple, range, np.ndarray)):
+        return [_config_of(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -76,4 +76,3 @@ class MADE(MaskedNetwork):
             h = self.activation(h if context is None else h + context)
         outputs, context = apply(self.output_layer, h)
         return outputs if context is None else outputs + context
-

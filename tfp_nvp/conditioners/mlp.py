@@ -85,4 +85,3 @@ class MLP(Conditioner):
             if self.dropout_layer is not None:
                 h = self.dropout_layer(h)
         return self.output_layer(h)
-

@@ -76,4 +76,3 @@ class ResidualConvNet(ImageConditioner):
         for first, second in zip(self.hidden_layers[1::2], self.hidden_layers[2::2], strict=True):
             h = h + second(self.activation(first(self.activation(h))))
         return self.output_layer(self.activation(h))
-

@@ -88,4 +88,3 @@ class ResidualMADE(MaskedNetwork):
             h = h + (update if gate is None else update * gate)
         outputs, context = apply(self.output_layer, h)
         return outputs if context is None else outputs + context
-

@@ -28,21 +28,13 @@ class FlowSpec(tf.TypeSpec):
         return []
 
     def _to_components(self, value: Any) -> list[tf.Module]:
-        return [_Window(value)]
+        return [value._seen_by_tensorflow]
 
     def _from_components(self, components: Any) -> Any:
         return self._distribution
 
     def _serialize(self) -> tuple:
         return (self._distribution,)
-
-
-class _Window(tf.Module):
-    """What `tf.Module` sees of a flow."""
-
-    def __init__(self, flow: Any):
-        super().__init__()
-        self.weights = flow._seen_by_tensorflow
 
 
 class FlowType(tf.types.experimental.TraceType):

@@ -99,4 +99,8 @@ class ConditionalNormal(_ScaledNormal):
     def given(self, condition: Any) -> Flow:
         """This distribution at one condition, whose batch becomes part of the batch shape; its moments are known."""
         condition = self._check_condition(condition)
-        return _ScaledNormal(self.distribution, Conditioned(self.bijector, condition), name=self.explicit_name and f"{self.explicit_name}_given")
+        return _ScaledNormal(
+            self.distribution,
+            Conditioned(self.bijector, condition),
+            name=self.explicit_name and f"{self.explicit_name}_given",
+        )

@@ -71,12 +71,11 @@ class Dequantized(Density):
             reparameterization_type=tfd.NOT_REPARAMETERIZED,
             name=name,
         )
-        self._flow = flow
+        self.flow = flow
         self.noise = noise
 
-    @property
-    def flow(self) -> Flow:
-        return self._flow
+    def as_flow(self) -> Flow:
+        return self.flow
 
     @property
     def levels(self) -> int:
@@ -86,9 +85,8 @@ class Dequantized(Density):
     def density_dtype(self) -> tf.DType:
         return self.flow.dtype
 
-    @property
     def parts(self) -> list[Module]:
-        return [*self.flow.parts, *([] if self.noise is None else [self.noise])]
+        return [*self.flow.parts(), *([] if self.noise is None else [self.noise])]
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
@@ -183,7 +181,12 @@ class Dequantized(Density):
 
     def given(self, condition: Any) -> Dequantized:
         """This distribution at one condition, whose batch becomes part of the batch shape; the noise stays the same."""
-        return Dequantized(self.flow.given(condition), self.levels, self.noise, name=self.explicit_name and f"{self.explicit_name}_given")
+        return Dequantized(
+            self.flow.given(condition),
+            self.levels,
+            self.noise,
+            name=self.explicit_name and f"{self.explicit_name}_given",
+        )
 
     # TFP's hooks.
 

@@ -38,12 +38,10 @@ class Fittable(Module):
         """How many integers an element can be; None for real numbers."""
         return None
 
-    @property
-    def flow(self) -> Any:
+    def as_flow(self) -> Any:
         """The flow of real numbers that it is or holds; None where there is none."""
         return None
 
-    @property
     def parts(self) -> list[Module]:
         """Its layers from the data to the base, as a summary shows them."""
         return [self]

@@ -94,13 +94,11 @@ class Flow(Density):
         """The bijector from the base's events to those of the flow."""
         return self._bijector
 
-    @property
-    def flow(self) -> Flow:
+    def as_flow(self) -> Flow:
         return self
 
-    @property
     def parts(self) -> list[Module]:
-        return [*self.bijector.parts, *([self._base] if self._base.variables else [])]
+        return [*self.bijector.parts(), *([self._base] if self._base.variables else [])]
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:

@@ -110,6 +110,4 @@ class ImageRealNVP(ImageRecipe):
                 channels //= 2
             levels.append(Chain(parts, name=f"level_{level}"))
         size = event_shape[0] * event_shape[1] * event_shape[2]
-        super().__init__(
-            base_of(base, (size,), dtype), Multiscale(levels, event_shape), name=name
-        )
+        super().__init__(base_of(base, (size,), dtype), Multiscale(levels, event_shape), name=name)

@@ -13,13 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp._module import tf_variables
 from tfp_nvp.testing.report import Skipped
 from tfp_nvp.testing.subject import NUM_ROWS, Subject, Tensors, compare
 
 
 def variables_tracked(subject: Subject) -> tuple[float, str]:
     """Every variable that a result is computed from is in `.variables`; the error is how many are not."""
-    tracked = {id(variable) for variable in subject.module.variables}
+    tracked = {id(variable) for variable in tf_variables(subject.module)}
     missing = [variable for variable in used_variables(subject) if id(variable) not in tracked]
     described = ", ".join(f"{variable.name} {variable.shape.as_list()}" for variable in missing[:5])
     return float(len(missing)), (
@@ -48,7 +49,7 @@ def gradients(subject: Subject) -> tuple[float, str]:
 
 def no_stale_results(subject: Subject) -> tuple[float, str]:
     """After a weight was assigned, the same tensors give what new ones give."""
-    found = {id(variable): variable for variable in (*subject.module.variables, *used_variables(subject))}
+    found = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
     variables = [variable for variable in found.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
@@ -145,7 +146,7 @@ def float64_twin(module: Any) -> Any:
         raise Skipped(f"building it again in float64 raised {type(error).__name__}: {error}") from error
     if [v.shape for v in twin.variables] != [v.shape for v in module.variables]:
         raise Skipped("built again in float64, it has other variables")
-    for new, old in zip(twin.variables, module.variables, strict=True):
+    for new, old in zip(tf_variables(twin), tf_variables(module), strict=True):
         new.assign(tf.cast(old, new.dtype))
     return twin
 

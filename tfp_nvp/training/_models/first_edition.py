@@ -1,44 +1,69 @@
-"""Weights of `.keras` files that version 0.1 wrote, by the names that they have there."""
+"""Weights of `.keras` files that version 0.1 wrote, under the names that they have there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfp_nvp._module import Module, keras_variable
+from tfp_nvp.distributions.fittable import StockDistribution
+
 
 class FirstEditionLayer(keras.layers.Layer):
-    """The weights of a bijector or base under the names of version 0.1; shared, never copied.
+    """The weights of one part of a distribution as version 0.1 kept them; shared, never copied.
+
+    They were the networks within the part, in a list, and then every other variable, in the order of attributes.
 
     Args:
-      module: a bijector or base.
-      seen: ids of the variables and layers that other layers already hold; added to.
+      part: a bijector or base.
+      seen: ids of the variables and networks that other layers hold already; added to.
     """
 
-    def __init__(self, module: Any, seen: set[int], name: str):
+    def __init__(self, part: Any, seen: set[int], name: str):
         super().__init__(name=name)
-        self.networks = [layer for layer in _networks(module) if id(layer) not in seen]
-        seen.update(id(layer) for layer in self.networks)
-        seen.update(id(variable) for layer in self.networks for variable in layer.variables)
-        for variable in _in_order_of_attributes(module):
+        self.networks = [network for network in _networks(part) if id(network) not in seen]
+        seen.update(id(network) for network in self.networks)
+        seen.update(id(variable.value) for network in self.networks for variable in network.variables)
+        for variable in tf.Module.variables.fget(part):  # type: ignore[attr-defined]
             if id(variable) not in seen:
                 seen.add(id(variable))
-                self._track_variable(variable)
+                self._track_variable(keras_variable(variable))
         self.built = True
 
 
-def first_edition_layers(parts: list[Any]) -> list[keras.layers.Layer]:
-    """One layer for each part of a distribution, of the class name and name that version 0.1 gave it."""
+def first_edition_layers(parts: Sequence[Module]) -> list[keras.layers.Layer]:
+    """A layer for each part of a distribution, of the name that version 0.1 gave it."""
     seen: set[int] = set()
     names: set[str] = set()
-    layers = []
-    for part in parts:
-        base = name = part.name
+    layers: list[keras.layers.Layer] = []
+    for part in _as_they_were(parts):
+        base = name = part.name.rstrip("/").replace("/", "_")
         count = 1
         while name in names:
             name, count = f"{base}_{count}", count + 1
         names.add(name)
-        kind = type(_class_name(part), (FirstEditionLayer,), {})
+        kind = type(type(part).__name__.lstrip("_"), (FirstEditionLayer,), {})
         layers.append(kind(part, seen, name))
     return layers
+
+
+def _as_they_were(parts: Sequence[Module]) -> list[Any]:
+    """Stock distributions without their adapter; a stock transformed one alone was its bijector, and a learned base."""
+    bare = [part.distribution if isinstance(part, StockDistribution) else part for part in parts]
+    if bare != list(parts) and len(bare) == 1 and hasattr(bare[0], "bijector"):
+        base = bare[0].distribution
+        return [bare[0].bijector, *([base] if base.variables else [])]
+    return bare
+
+
+def _networks(part: Any) -> Iterator[keras.layers.Layer]:
+    """The conditioners within a part, in the order in which version 0.1 came upon them."""
+    found: dict[int, keras.layers.Layer] = {}
+    for module in (part, *part.submodules):
+        for value in tf.nest.flatten([value for name, value in sorted(vars(module).items()) if name[:1] != "_"]):
+            if isinstance(value, keras.layers.Layer) and not isinstance(value, Module):
+                found[id(value)] = value
+    yield from found.values()

@@ -15,6 +15,7 @@ from tfp_nvp._watch import report_step, watch_steps
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.training._models import serialization
 from tfp_nvp.training._models.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
+from tfp_nvp.training._models.first_edition import first_edition_layers
 from tfp_nvp.training._models.non_finite import NonFiniteGuard, StopOnNonFinite
 
 tfd = tfp.distributions
@@ -85,7 +86,7 @@ class FlowModel(keras.Model):
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers of the distribution from the data to the base, and the encoder: the rows of `summary()`."""
-        return [*self._fittable.parts, *([] if self.encoder is None else [self.encoder])]
+        return [*self._fittable.parts(), *([] if self.encoder is None else [self.encoder])]
 
     # Keras.
 
@@ -293,6 +294,21 @@ class FlowModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # Files of version 0.1 hold the weights as a list of layers. Keras reads a file along the names of attributes, once.
+
+    def load_own_variables(self, store: Any) -> None:
+        if "flow_layers" in (getattr(store, "h5_file", None) or ()):
+            vars(self)["_first_edition"] = first_edition_layers(self._fittable.parts())
+        super().load_own_variables(store)
+
+    def __dir__(self) -> list[str]:
+        return ["encoder", "flow_layers"] if "_first_edition" in vars(self) else list(super().__dir__())
+
+    @property
+    def flow_layers(self) -> list[keras.layers.Layer]:
+        """While a file of version 0.1 is read: the weights as layers under the names that they have there."""
+        return vars(self).pop("_first_edition", [])
 
     def get_build_config(self) -> dict:
         return {}

@@ -1,15 +1,19 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfp_nvp import conditioners
+from tfp_nvp.bijectors._network import connect, raw_numbers
 from tfp_nvp.conditioners import MLP
-from tfp_nvp.conditioners.network import Network, variables_of
 
 
-def network(layer, condition_shape=(2,)) -> Network:
-    return Network(layer, input_shape=(3,), condition_shape=condition_shape, num_outputs=4, dtype=tf.float32)
+def network(layer):
+    """A function from events [..., 3] and conditions [..., 2] to four raw numbers of one element [4, ..., 1]."""
+    connect(layer, (3,), (2,), 4, tf.float32)
+    return functools.partial(raw_numbers, layer, event_ndims=1, condition_ndims=1, num_parameters=4)
 
 
 def test_any_batch_of_values_and_conditions_broadcasts(rng):
@@ -19,17 +23,17 @@ def test_any_batch_of_values_and_conditions_broadcasts(rng):
     value = tf.constant(rng.normal(size=(7, 3)), tf.float32)
     condition = tf.constant(rng.normal(size=(5, 1, 2)), tf.float32)
     outputs = call(value, condition)
-    assert outputs.shape == [5, 7, 4]
+    assert outputs.shape == [4, 5, 7, 1]
     for i in range(5):
         for j in range(7):
-            np.testing.assert_allclose(outputs[i, j], call(value[j], condition[i, 0]), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(outputs[:, i, j], call(value[j], condition[i, 0]), rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_of_keras_gets_value_and_condition_as_a_list(rng):
     value, condition = keras.Input([3]), keras.Input([2])
     model = keras.Model([value, condition], keras.layers.Dense(4)(keras.layers.Concatenate()([value, condition])))
     x, c = tf.ones([6, 3]), tf.constant(rng.normal(size=(6, 2)), tf.float32)
-    np.testing.assert_allclose(network(model)(x, c), model([x, c]))
+    np.testing.assert_allclose(network(model)(x, c)[..., 0], tf.transpose(model([x, c])))
 
 
 def test_outputs_are_cast_to_the_dtype_of_values():
@@ -46,11 +50,12 @@ def test_what_is_no_keras_layer_is_refused():
         network(lambda value: value)
 
 
-def test_variables_are_those_keras_has():
-    layer = MLP(4, hidden_units=[8])
+def test_a_conditioner_is_told_how_many_outputs_it_has():
+    layer = MLP(hidden_units=[8])
+    with pytest.raises(ValueError, match="MLP needs `num_outputs`"):
+        layer(tf.ones([2, 3]))
     network(layer)
-    assert [id(v) for v in variables_of(layer)] == [id(v.value) for v in layer.variables]
-    assert all(isinstance(v, tf.Variable) for v in variables_of(layer))
+    assert layer.num_outputs == layer.get_config()["num_outputs"] == 4
 
 
 def test_rows_and_conditions_that_do_not_fit_together_are_named():
