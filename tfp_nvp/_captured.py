@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
+
+import tensorflow as tf
 
 
 class Captured:
@@ -24,6 +27,10 @@ class Captured:
         """The constructor's arguments by name."""
         return dict(self._captured)
 
+    def __repr__(self) -> str:
+        """The class, and the arguments that are not the defaults."""
+        return f"{type(self).__name__}({', '.join(_shown(self))})"
+
 
 def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `cls(*args, **kwargs)` by name, with defaults; none where the constructor will refuse them."""
@@ -40,6 +47,29 @@ def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, An
             arguments |= arguments.pop(name)
     arguments.pop("parameters", None)  # TFP's own, for classes that capture by hand
     return arguments
+
+
+def _shown(captured: Captured) -> Iterator[str]:
+    """name=value of each argument that says what the object is: not a default, and no larger object of its own."""
+    signature = inspect.signature(type(captured).__init__).parameters
+    for name, value in captured._captured.items():
+        if name in _LEFT_OUT:
+            continue
+        default = signature[name].default if name in signature else None
+        if value is not default and _is_short(value) and value != default:
+            yield f"{name}={list(value) if isinstance(value, tuple) else value!r}"
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 8 and all(map(_is_short, value))
+    if isinstance(value, Captured):
+        return not isinstance(value, tf.Module)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+#: Arguments that a `repr` does not show.
+_LEFT_OUT = frozenset({"name", "seed", "dtype", "num_outputs"})
 
 
 def default_name(cls: type) -> str | None:

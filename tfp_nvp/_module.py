@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp._captured import Captured
+from tfp_nvp._serialization import deserialize, serialize
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -96,7 +99,8 @@ class Module(Captured, keras.layers.Layer):
         return clone
 
     def __reduce__(self) -> tuple:
-        return _rebuild, (type(self), _portable(self._captured), State.of(self))
+        weights = [variable.numpy() for variable in self.variables]
+        return _rebuild, (type(self), _portable(self._captured), settings_of(self), weights)
 
     def copy(self, **overrides: Any) -> Any:
         """A copy with other arguments that shares this object's weights.
@@ -119,6 +123,23 @@ class Module(Captured, keras.layers.Layer):
             )
         return duplicate
 
+    def __repr__(self) -> str:
+        """The structure: this object, and a line for each object that it is composed of."""
+        weights = sum(math.prod(variable.shape) for variable in self.trainable_variables)
+        lines = [super().__repr__() + (f": {weights:,} trainable weights" if weights else "")]
+        for name, part in self._components():
+            lines += textwrap.indent(f"{name}: {part!r}", "  ").splitlines()
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        """The names and objects that a `repr` shows a line for: arguments that are objects themselves."""
+        for name, value in self._captured.items():
+            if isinstance(value, tf.Module):
+                yield name, value
+
     def __eq__(self, other: object) -> bool:
         return self is other
 
@@ -126,6 +147,20 @@ class Module(Captured, keras.layers.Layer):
         return id(self)
 
     # Keras.
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.partition(".")[0] == "tfp_nvp":  # users register their own
+            keras.saving.register_keras_serializable("tfp_nvp")(cls)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"object": serialize(self), "settings": settings_of(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        module = deserialize(config["object"])
+        apply_settings(module, config["settings"])
+        return module
 
     def get_build_config(self) -> None:
         """Nothing is to be built: weights exist since the constructor ran."""
@@ -161,46 +196,40 @@ class _Weights(Sequence):
         return iter([variable.value for variable in self._layer.variables])
 
 
-class State:
-    """The values of a layer's weights, and which of them are frozen: what its constructor's arguments leave open."""
+def settings_of(layer: keras.layers.Layer) -> list[dict[str, Any]]:
+    """What the layers within one became since they were made, as JSON values: frozen, quantized, with an adapter.
 
-    def __init__(self, values: list, trainable: list[bool], layers: list[dict[str, Any]]):
-        self.values, self.trainable, self.layers = values, trainable, layers
-
-    @classmethod
-    def of(cls, layer: keras.layers.Layer) -> State:
-        variables = layer.variables
-        return cls(
-            [variable.numpy() for variable in variables],
-            [variable.trainable for variable in variables],
-            [_settings(part) for part in layer._flatten_layers()],
-        )
-
-    def restore(self, layer: keras.layers.Layer) -> None:
-        """Gives a layer of the same constructor these weights."""
-        for part, settings in zip(layer._flatten_layers(), self.layers, strict=True):
-            _set(part, settings)
-        for variable, value, trainable in zip(layer.variables, self.values, self.trainable, strict=True):
-            variable.assign(value)
-            variable.trainable = trainable
+    Nothing where that is nothing. `apply_settings` does the same to a new layer of the same constructor.
+    """
+    settings = [_settings_of_one(part) for part in layer._flatten_layers()]
+    return settings if any(settings) else []
 
 
-def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
-    """What a layer became after it was built: frozen, quantized, with a low-rank adapter."""
-    found: dict[str, Any] = {} if layer.trainable else {"trainable": False}
+def apply_settings(layer: keras.layers.Layer, settings: list[dict[str, Any]]) -> None:
+    """Freezes, quantizes and adapts the layers within a new one as `settings_of` says."""
+    for part, changes in zip(layer._flatten_layers(), settings, strict=bool(settings)):
+        if "quantization" in changes and part.quantization_mode is None:
+            part.quantize(changes["quantization"])
+        if "lora_rank" in changes and not part.lora_enabled:
+            part.enable_lora(changes["lora_rank"])
+        if "trainable" in changes:
+            part._trainable = changes["trainable"]  # of this layer alone: Keras' setter goes down to its parts
+        own = [*part._trainable_variables, *part._non_trainable_variables]
+        for index in changes.get("changed_variables", ()):
+            own[index].trainable = not own[index].value.trainable
+
+
+def _settings_of_one(layer: keras.layers.Layer) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    if not layer.trainable:
+        settings["trainable"] = False
     if getattr(layer, "lora_enabled", False):
-        found["lora_rank"] = layer.lora_rank
+        settings["lora_rank"] = layer.lora_rank
     if getattr(layer, "quantization_mode", None):
-        found["quantization"] = layer.quantization_mode
-    return found
-
-
-def _set(layer: keras.layers.Layer, settings: dict[str, Any]) -> None:
-    if "quantization" in settings and layer.quantization_mode is None:
-        layer.quantize(settings["quantization"])
-    if "lora_rank" in settings and not layer.lora_enabled:
-        layer.enable_lora(settings["lora_rank"])
-    layer._trainable = settings.get("trainable", True)
+        settings["quantization"] = layer.quantization_mode
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    changed = [i for i, variable in enumerate(own) if variable.trainable != variable.value.trainable]
+    return settings | ({"changed_variables": changed} if changed else {})
 
 
 class _Stock:
@@ -231,10 +260,12 @@ def _mapped(function: Any, value: Any) -> Any:
     return value
 
 
-def _rebuild(cls: type, arguments: dict[str, Any], state: State) -> Any:
-    made = cls(**_from_portable(arguments))
-    state.restore(made)
-    return made
+def _rebuild(cls: type, arguments: dict[str, Any], settings: list, weights: list) -> Any:
+    module = cls(**_from_portable(arguments))
+    apply_settings(module, settings)
+    for variable, value in zip(module.variables, weights, strict=True):
+        variable.assign(value)
+    return module
 
 
 def keras_variable(variable: tf.Variable) -> keras.Variable:

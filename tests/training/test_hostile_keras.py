@@ -10,7 +10,7 @@ import pytest
 
 import tfp_nvp as nvp
 from tfp_nvp.cli import models
-from tfp_nvp.training._models import serialization
+from tfp_nvp import _serialization as serialization
 
 
 @pytest.fixture(scope="module")

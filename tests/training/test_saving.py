@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tfp_nvp import bijectors, conditioners, masks, transformers
-from tfp_nvp.training._models import serialization
+from tfp_nvp import _serialization as serialization
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

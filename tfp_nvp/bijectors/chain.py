@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -87,6 +87,9 @@ class Chain(Bijector):
             event_ndims += layer.forward_min_event_ndims - layer.inverse_min_event_ndims
             total = total + log_det
         return x, total
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        return ((part.name, part) for part in self.parts())
 
     def is_same_map(self, other: Bijector) -> bool:
         if not isinstance(other, Chain) or len(other.bijectors) != len(self.bijectors):

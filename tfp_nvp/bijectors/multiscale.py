@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,9 @@ class Multiscale(Bijector):
 
     def parts(self) -> list[Bijector]:
         return [part for level in self._levels for part in level.parts()]
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        return ((part.name, part) for part in self.parts())
 
     @property
     def is_initialized(self) -> bool:

@@ -100,6 +100,10 @@ class Flow(Density):
     def parts(self) -> list[Module]:
         return [*self.bijector.parts(), *([self._base] if self._base.variables else [])]
 
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        yield from ((part.name, part) for part in self.bijector.parts())
+        yield "base", self.distribution
+
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
         """Shape of one condition; None for a flow that takes none."""

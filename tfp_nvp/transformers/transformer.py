@@ -80,10 +80,6 @@ class Transformer(Captured, abc.ABC):
     def __hash__(self) -> int:
         return hash((type(self), tuple(sorted(self.get_config().items(), key=lambda item: item[0]))))
 
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
-
 
 #: Rows of fewer elements do not fill the registers of a processor.
 _SHORT = 16

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import types
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -14,20 +12,42 @@ import numpy as np
 import tensorflow as tf
 
 
-@contextlib.contextmanager
-def floatx(dtype: str) -> Iterator[None]:
-    """Keras casts arrays of floats to its `floatx`; this keeps float64 data whole for a float64 flow."""
-    before = keras.config.floatx()
-    keras.config.set_floatx(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before)
+#: What Keras reads batch by batch, and casts nothing of.
+STREAMS = (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)
+#: Marks an array of floats that is written as integers of its bits.
+_BITS = "bits of floats"
+
+
+def as_bits(data: Any, dtype: str) -> Any:
+    """Arrays of floats, alone or in a structure, in a form that Keras leaves whole; others as they are.
+
+    Keras casts every array of floats to its `floatx`, which is float32 for the whole process, whatever a model's dtype
+    is. Integers it leaves alone, so floats go through it as the integers of their bits. `from_bits` is the way back.
+    """
+    if dtype == keras.config.floatx() or data is None:
+        return data
+    if isinstance(data, dict):
+        return {name: as_bits(part, dtype) for name, part in data.items()}
+    if isinstance(data, (list, tuple)) and any(hasattr(part, "shape") for part in data):
+        return type(data)(as_bits(part, dtype) for part in data)
+    array = np.asarray(data)
+    if array.dtype.kind != "f":
+        return data
+    return {_BITS: np.ascontiguousarray(array, dtype).view(f"uint{8 * np.dtype(dtype).itemsize}")}
+
+
+def from_bits(data: Any, dtype: str) -> Any:
+    """The floats of `as_bits`, in one batch."""
+    if isinstance(data, dict):
+        if set(data) == {_BITS}:
+            return tf.bitcast(data[_BITS], dtype)
+        return {name: from_bits(part, dtype) for name, part in data.items()}
+    return type(data)(from_bits(part, dtype) for part in data) if isinstance(data, (list, tuple)) else data
 
 
 def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
     """The inputs of `model.call`, the events x among them, and the sample weights, of one Keras batch."""
-    x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+    x, y, weights = (from_bits(part, model.dtype) for part in keras.utils.unpack_x_y_sample_weight(data))
     weights = None if weights is None else tf.reshape(weights, [-1])  # [n, 1] would broadcast to [n, n]
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import types
 from typing import Any
 
@@ -11,10 +12,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp._module import apply_settings, settings_of
+from tfp_nvp._serialization import deserialize, serialize
 from tfp_nvp._watch import report_step, watch_steps
 from tfp_nvp.distributions.fittable import as_fittable
-from tfp_nvp.training._models import serialization
-from tfp_nvp.training._models.data import Rows, checked_data, event_and_condition, floatx, rows_at_once
+from tfp_nvp.training._models.data import STREAMS, Rows, as_bits, checked_data, event_and_condition, rows_at_once
 from tfp_nvp.training._models.first_edition import first_edition_layers
 from tfp_nvp.training._models.non_finite import NonFiniteGuard, StopOnNonFinite
 
@@ -86,7 +88,11 @@ class FlowModel(keras.Model):
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """The layers of the distribution from the data to the base, and the encoder: the rows of `summary()`."""
-        return [*self._fittable.parts(), *([] if self.encoder is None else [self.encoder])]
+        return [*self.flow_layers, *([] if self.encoder is None else [self.encoder])]
+
+    def __repr__(self) -> str:
+        encoder = "" if self.encoder is None else f"\n  encoder: {self.encoder!r}"
+        return f"{type(self).__name__}()\n" + textwrap.indent(f"distribution: {self.distribution!r}", "  ") + encoder
 
     # Keras.
 
@@ -95,8 +101,10 @@ class FlowModel(keras.Model):
 
         A `loss` or metric of one's own is called with the events and their log-probs.
         """
-        with floatx(self.dtype):  # of the loss's own metric
-            super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        if self.dtype != "float32" and callable(loss) and not isinstance(loss, keras.losses.Loss):
+            loss = LossFunction(loss, dtype=self.dtype)  # Keras would call it in float32
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        vars(self)["_loss_tracker"] = keras.metrics.Mean(name="loss", dtype=self.dtype)
         self._symbolic_build()
 
     def fit(
@@ -114,28 +122,32 @@ class FlowModel(keras.Model):
                 "There is nothing to train: the distribution has no trainable variables that tf.Module can find. "
                 "Parameters must be tf.Variables, and networks built and held as attributes."
             )
-        x, y, first = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
+        x, y, kwargs["sample_weight"], first = self._checked(x, y, kwargs.get("sample_weight"), "x")
         if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
             kwargs.setdefault("shuffle", False)  # Keras would warn that it can't
         if isinstance(kwargs.get("validation_data"), (tuple, list)):
             x_val, y_val, weights = (*kwargs["validation_data"], None, None)[:3]
-            x_val, y_val, _ = checked_data(self, x_val, y_val, "validation_data", weights)
-            kwargs["validation_data"] = (x_val, y_val, weights)
+            kwargs["validation_data"] = self._checked(x_val, y_val, weights, "validation_data")[:3]
         elif kwargs.get("validation_data") is not None:
-            kwargs["validation_data"], _, _ = checked_data(self, kwargs["validation_data"], None, "validation_data")
+            kwargs["validation_data"] = self._checked(kwargs["validation_data"], None, None, "validation_data")[0]
         if not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
             kwargs["callbacks"] = [StopOnNonFinite(self._guard), *tf.nest.flatten(kwargs.get("callbacks") or [])]
         self._prepare(*first)
         self._guard.reset()
-        with floatx(self.dtype):
-            return super().fit(x, y, batch_size=batch_size, **kwargs)
+        return super().fit(x, y, batch_size=batch_size, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
         """As in Keras, after a check of the data. See the class for what `x` and `y` are."""
         if not kwargs.get("_use_cached_eval_dataset"):
-            x, y, _ = checked_data(self, x, y, "x", kwargs.get("sample_weight"))
-        with floatx(self.dtype):
-            return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+            x, y, kwargs["sample_weight"], _ = self._checked(x, y, kwargs.get("sample_weight"), "x")
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def _checked(self, x: Any, y: Any, weights: Any, name: str) -> tuple[Any, Any, Any, Any]:
+        """Data as they go into Keras, and the first rows, after a check."""
+        x, y, first = checked_data(self, x, y, name, weights)
+        if not isinstance(x, STREAMS):
+            x, y, weights = (as_bits(part, self.dtype) for part in (x, y, weights))
+        return x, y, weights, first
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """log p of each row, [n], in nats; see the class for conditional models.
@@ -148,7 +160,7 @@ class FlowModel(keras.Model):
           batch_size: rows at a time; by default as many as make 262,144 numbers.
           kwargs: as in Keras: `verbose`, `callbacks`, `steps`.
         """
-        if not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)):
+        if not isinstance(x, STREAMS):
             parts = x if isinstance(x, tuple) else (x,)
             if self.is_conditional and len(parts) != 2:
                 raise ValueError(
@@ -159,16 +171,16 @@ class FlowModel(keras.Model):
                 raise ValueError(f"The distribution takes no condition: call `predict(x)`; got {len(parts)} parts.")
             size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
             batch_size = checks.integer("batch_size", size, 1)
+            parts = tf.nest.map_structure(_as_array, parts)
             arrays = tf.nest.flatten(parts)
-            if all(isinstance(array, np.ndarray) and array.ndim for array in arrays):
+            if all(array.ndim for array in arrays):
                 counts = [len(array) for array in arrays]
                 if len(set(counts)) > 1:
                     raise ValueError(f"`x` must have a condition for each row; got {counts} rows.")
                 if not counts[0]:
                     return np.zeros([0], self.dtype)
                 x, batch_size = Rows(parts, batch_size), None
-        with floatx(self.dtype):
-            return super().predict(x, batch_size=batch_size, **kwargs)
+        return super().predict(x, batch_size=batch_size, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """log p [n] of events x [n, ...], or of (condition_inputs, x)."""
@@ -283,13 +295,16 @@ class FlowModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         encoder = None if self.encoder is None else keras.saving.serialize_keras_object(self.encoder)
-        return {"name": self.name, "distribution": serialization.serialize(self.distribution), "encoder": encoder}
+        config = {"name": self.name, "distribution": serialize(self.distribution), "encoder": encoder}
+        return config | {"settings": settings_of(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FlowModel:
         encoder = keras.saving.deserialize_keras_object(config["encoder"], custom_objects=custom_objects)
-        distribution = serialization.deserialize(config["distribution"], custom_objects)
-        return cls(distribution, encoder, name=config["name"])
+        distribution = deserialize(config["distribution"], custom_objects)
+        model = cls(distribution, encoder, name=config["name"])
+        apply_settings(model, config.get("settings", []))
+        return model
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
@@ -303,15 +318,47 @@ class FlowModel(keras.Model):
         super().load_own_variables(store)
 
     def __dir__(self) -> list[str]:
-        return ["encoder", "flow_layers"] if "_first_edition" in vars(self) else list(super().__dir__())
+        if "_first_edition" in vars(self):
+            return ["encoder", "flow_layers"]
+        return [name for name in super().__dir__() if name != "flow_layers"]
 
     @property
     def flow_layers(self) -> list[keras.layers.Layer]:
-        """While a file of version 0.1 is read: the weights as layers under the names that they have there."""
-        return vars(self).pop("_first_edition", [])
+        """The layers of the distribution from the data to the base; for once, as a file of version 0.1 has them."""
+        return vars(self).pop("_first_edition", None) or self._fittable.parts()
 
     def get_build_config(self) -> dict:
         return {}
 
     def build_from_config(self, config: dict) -> None:
         """Nothing to build: all weights exist since `__init__`."""
+
+
+@keras.saving.register_keras_serializable("tfp_nvp")
+class LossFunction(keras.losses.Loss):
+    """A loss function of a user's own, called in a model's dtype.
+
+    Args:
+      function: from events and log-probs to a loss, or one for each row.
+      dtype: of both.
+    """
+
+    def __init__(self, function: Any, *, dtype: str, name: str = "loss_function"):
+        super().__init__(name=name, dtype=dtype)
+        self._function = function
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        return self._function(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        function = keras.saving.serialize_keras_object(self._function)
+        return {"function": function, "dtype": self.dtype, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LossFunction:
+        return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
+
+
+def _as_array(value: Any) -> Any:
+    """An array of a tensor or list; one that is mapped from a file stays so."""
+    return value if isinstance(value, np.ndarray) else np.asarray(value)

@@ -7,6 +7,7 @@ state is its constructor's arguments. Objects that occur twice stay one object.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from typing import Any
 
@@ -15,16 +16,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import bijectors, distributions, flows, transformers
+from tfp_nvp._captured import Captured
+from tfp_nvp._names import NAMES
 
-_NAMESPACES: dict[str, Any] = {
-    "bijectors": bijectors,
-    "distributions": distributions,
-    "flows": flows,
-    "transformers": transformers,
-    "tfb": tfp.bijectors,
-    "tfd": tfp.distributions,
-}
+#: Where the classes of a file are found, by the word before the dot of their names there.
+_PACKAGES = ("bijectors", "distributions", "flows", "transformers")
+_STOCK: dict[str, Any] = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
 
 #: What `_Writer` writes and `_Reader` reads.
 _KINDS = (
@@ -96,11 +93,9 @@ class _Writer:
         if isinstance(value, tfp.util.TransformedVariable):
             initial = _array(tf.convert_to_tensor(value), is_tensor=True)
             return {"kind": "transformed_variable", "value": initial, "bijector": self.write(value.bijector)}
-        if isinstance(value, (tfp.bijectors.Bijector, tfp.distributions.Distribution)):
+        is_tfp = isinstance(value, (tfp.bijectors.Bijector, tfp.distributions.Distribution))
+        if is_tfp or (isinstance(value, Captured) and not isinstance(value, keras.layers.Layer)):
             return {"kind": "object", "class": _class_name(type(value)), "arguments": self._arguments(value)}
-        if isinstance(value, transformers.Transformer):
-            arguments = {k: self.write(v) for k, v in value.get_config().items()}
-            return {"kind": "object", "class": _class_name(type(value)), "arguments": arguments}
         if isinstance(value, (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)):
             return {"kind": "keras", "config": keras.saving.serialize_keras_object(value)}
         if callable(value) and keras.saving.get_registered_object(keras.saving.get_registered_name(value)) is value:
@@ -112,14 +107,15 @@ class _Writer:
 
     def _arguments(self, value: Any) -> dict[str, Any]:
         """The constructor's arguments that differ from their defaults."""
-        if value.parameters is None:
+        parameters = value._captured if isinstance(value, Captured) else value.parameters
+        if parameters is None:
             raise ValueError(
                 f"{value!r} can't be written to a .keras file: it has no `parameters`. "
                 "Pass `parameters=dict(locals())` to super().__init__ on the first line of its constructor."
             )
         signature = inspect.signature(type(value).__init__).parameters
         arguments = {}
-        for key, argument in value.parameters.items():
+        for key, argument in parameters.items():
             if key in signature and argument is not signature[key].default:
                 arguments[key] = self.write(argument)
         return arguments
@@ -188,12 +184,12 @@ class _Reader:
     def _object(self, config: dict) -> Any:
         namespace, _, name = config["class"].partition(".")
         if namespace == "registered":
-            kind = self._registered({"name": name})
+            cls = self._registered({"name": name})
         else:
-            kind = getattr(_NAMESPACES.get(namespace), name, None)
-        if not isinstance(kind, type):
+            cls = _class_named(namespace, name)
+        if not isinstance(cls, type):
             raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
-        return kind(**{key: self.read(value) for key, value in config["arguments"].items()})
+        return cls(**{key: self.read(value) for key, value in config["arguments"].items()})
 
 
 def _array(value: Any, is_tensor: bool) -> dict[str, Any]:
@@ -206,17 +202,25 @@ def _array(value: Any, is_tensor: bool) -> dict[str, Any]:
     }
 
 
-def _class_name(kind: type) -> str:
+def _class_named(namespace: str, name: str) -> Any:
+    """The public class of this package or TFP's, or None."""
+    if namespace in _STOCK:
+        return getattr(_STOCK[namespace], name, None)
+    module = NAMES.get(f"tfp_nvp.{namespace}", {}).get(name) if namespace in _PACKAGES else None
+    return None if module is None else getattr(importlib.import_module(module), name)
+
+
+def _class_name(cls: type) -> str:
     """How a class is found again: "tfd.Normal", "flows.RealNVP" or "registered.package>Name"."""
-    for namespace, module in _NAMESPACES.items():
-        name = kind.__name__.lstrip("_")  # TFP makes a Chain of non-composite parts a `_Chain`
-        found = getattr(module, name, None)
-        if found is kind or (isinstance(found, type) and kind in found.__bases__):
+    name = cls.__name__.lstrip("_")  # TFP makes a Chain of non-composite parts a `_Chain`
+    for namespace in (*_PACKAGES, *_STOCK):
+        public = _class_named(namespace, name)
+        if public is cls or (isinstance(public, type) and cls in public.__bases__):
             return f"{namespace}.{name}"
-    registered = keras.saving.get_registered_name(kind)
-    if keras.saving.get_registered_object(registered) is kind:
+    registered = keras.saving.get_registered_name(cls)
+    if keras.saving.get_registered_object(registered) is cls:
         return f"registered.{registered}"
     raise ValueError(
-        f"{kind.__name__} can't be written to a .keras file: decorate the class with "
+        f"{cls.__name__} can't be written to a .keras file: decorate the class with "
         "keras.saving.register_keras_serializable(), or use save_weights or tf.train.Checkpoint."
     )

@@ -1,0 +1,20 @@
+"""No call changes what another thread sees: both dtypes at once give what each gives alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tests.conformance.cases import CASES, Case, built, results
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_float32_and_float64_side_by_side(case: Case):
+    modules = [built(case), built(case, "float64")] * 2
+    alone = [results(case, module) for module in modules]
+    with ThreadPoolExecutor(len(modules)) as threads:
+        together = list(threads.map(lambda module: results(case, module), modules))
+    for right, values in zip(alone, together, strict=True):
+        for value, other in zip(values, right, strict=True):
+            np.testing.assert_array_equal(value, other)
+            assert value.dtype == other.dtype
