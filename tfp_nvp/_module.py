@@ -239,8 +239,31 @@ class _Stock:
         self.cls, self.arguments = cls, arguments
 
 
+class _Network:
+    """A Keras layer by its class and config, and without weights: the object that holds it has them."""
+
+    def __init__(self, layer: keras.layers.Layer):
+        self.cls, self.config, self.layer = type(layer), layer.get_config(), None
+
+    @classmethod
+    def of(cls, layer: keras.layers.Layer) -> _Network:
+        """The same one for everybody who holds the layer, so that it stays one layer."""
+        network = vars(layer).get("_portable")
+        if network is None or network.config != layer.get_config():
+            network = vars(layer)["_portable"] = cls(layer)
+        return network
+
+    def rebuilt(self) -> keras.layers.Layer:
+        """The layer made anew, once."""
+        if self.layer is None:
+            self.layer = self.cls.from_config(self.config)
+        return self.layer
+
+
 def _portable(value: Any) -> Any:
-    """`value` with every stock object in it as a `_Stock`."""
+    """`value` with every stock object in it as a `_Stock`, and every Keras layer as a `_Network`."""
+    if isinstance(value, keras.layers.Layer) and not isinstance(value, Module):
+        return _Network.of(value)
     if isinstance(value, (tfb.Bijector, tfd.Distribution)) and not isinstance(value, Module):
         return _Stock(type(value), _portable(dict(value.parameters)))
     return _mapped(_portable, value)
@@ -249,6 +272,8 @@ def _portable(value: Any) -> Any:
 def _from_portable(value: Any) -> Any:
     if isinstance(value, _Stock):
         return value.cls(**_from_portable(value.arguments))
+    if isinstance(value, _Network):
+        return value.rebuilt()
     return _mapped(_from_portable, value)
 
 

@@ -64,13 +64,13 @@ def spline() -> transformers.Transformer:
 
 def stock_spline() -> transformers.Transformer:
     """TFP's own spline, of 3 bins on [-4, 4], as a transformer."""
+    return transformers.FromBijector(stock_spline_of, num_parameters=8)
 
-    def make(raw: Any) -> tfb.Bijector:
-        sizes = [0.1 + 7.7 * tf.nn.softmax(tf.stack(tf.unstack(raw[i : i + 3]), axis=-1)) for i in (0, 3)]
-        slopes = 0.1 + tf.math.softplus(tf.stack(tf.unstack(raw[6:]), axis=-1))
-        return tfb.RationalQuadraticSpline(*sizes, slopes, range_min=-4.0)
 
-    return transformers.FromBijector(make, num_parameters=8)
+def stock_spline_of(raw: Any) -> tfb.Bijector:
+    sizes = [0.1 + 7.7 * tf.nn.softmax(tf.stack(tf.unstack(raw[i : i + 3]), axis=-1)) for i in (0, 3)]
+    slopes = 0.1 + tf.math.softplus(tf.stack(tf.unstack(raw[6:]), axis=-1))
+    return tfb.RationalQuadraticSpline(*sizes, slopes, range_min=-4.0)
 
 
 def mlp(num_outputs: int, dtype: str) -> keras.layers.Layer:
@@ -119,6 +119,7 @@ def residual_made(num_outputs: int, dtype: str) -> keras.layers.Layer:
     return conditioners.ResidualMADE(num_outputs, hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
 
 
+@keras.saving.register_keras_serializable("tests")
 class Cumulative(keras.layers.Layer):
     """A network of a user's own: raw numbers of the elements from sums of those before them."""
 
@@ -444,9 +445,9 @@ def check(case: Case, *names: str, dtype: str = "float32", tolerance: float | No
     return report
 
 
-def results(case: Case, module: Any) -> list[np.ndarray]:
+def results(case: Case, module: Any, dtype: str = "float32") -> list[np.ndarray]:
     """What a case computes of its data."""
-    x, condition = data(case)
+    x, condition = data(case, dtype)
     keywords = {} if condition is None else {"condition": condition}
     if isinstance(module, tfd.Distribution):
         return [module.log_prob(x, **keywords).numpy()]

@@ -10,10 +10,10 @@ from tests.conformance.cases import CASES, Case, built, results
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_float32_and_float64_side_by_side(case: Case):
-    modules = [built(case), built(case, "float64")] * 2
-    alone = [results(case, module) for module in modules]
-    with ThreadPoolExecutor(len(modules)) as threads:
-        together = list(threads.map(lambda module: results(case, module), modules))
+    jobs = [(built(case, dtype), dtype) for dtype in ("float32", "float64")] * 2
+    alone = [results(case, *job) for job in jobs]
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        together = list(threads.map(lambda job: results(case, *job), jobs))
     for right, values in zip(alone, together, strict=True):
         for value, other in zip(values, right, strict=True):
             np.testing.assert_array_equal(value, other)
