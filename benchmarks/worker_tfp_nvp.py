@@ -47,7 +47,7 @@ def spline_flow(w: dict[str, Any]) -> nvp.Flow:
     d, spline = w["dim"], transformers.RationalQuadratic(num_bins=w["bins"])
     layers = []
     for i in range(w["layers"]):
-        conditioner = MLP(spline.num_parameters * (d - d // 2), hidden_units=w["hidden"], seed=i)
+        conditioner = MLP(hidden_units=w["hidden"], seed=i)
         layers += [Coupling(spline, conditioner, nvp.masks.half(d)), Reverse()]
     return nvp.Flow(StandardNormal([d]), Chain(layers))
 

@@ -72,15 +72,16 @@ class Coupling(Bijector):
             )
         super().__init__(event_shape=mask.shape, condition_shape=condition_shape, dtype=dtype, name=name)
         self.transformer = transformer
+        self._map = transformer.in_layers()
         self._parts = _Split(mask) if (mask == mask.reshape(-1, mask.shape[-1])[0]).all() else _Masked(mask)
         num_outputs = transformer.num_parameters * self._parts.rest_shape[-1]
         self.conditioner = connect(conditioner, self._parts.kept_shape, self.condition_shape, num_outputs, self.dtype)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
-        return self._apply(self.transformer.forward, z, condition)
+        return self._apply(self._map.forward, z, condition)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> Step:
-        return self._apply(self.transformer.inverse, x, condition)
+        return self._apply(self._map.inverse, x, condition)
 
     def _apply(self, transform: Callable, value: tf.Tensor, condition: Any) -> Step:
         kept, rest = self._parts.split(value)

@@ -78,6 +78,28 @@ class StandardNormal(Density):
     def _covariance(self) -> tf.Tensor:
         return tf.linalg.diag(self._variance()) if self._shape else self._variance()
 
+    # Distribution functions are those of numbers; TFP has the formulas.
+
+    def _cdf(self, z: tf.Tensor) -> tf.Tensor:
+        return self._of_numbers("cdf").cdf(z)
+
+    def _log_cdf(self, z: tf.Tensor) -> tf.Tensor:
+        return self._of_numbers("log_cdf").log_cdf(z)
+
+    def _survival_function(self, z: tf.Tensor) -> tf.Tensor:
+        return self._of_numbers("survival_function").survival_function(z)
+
+    def _log_survival_function(self, z: tf.Tensor) -> tf.Tensor:
+        return self._of_numbers("log_survival_function").log_survival_function(z)
+
+    def _quantile(self, value: tf.Tensor) -> tf.Tensor:
+        return self._of_numbers("quantile").quantile(value)
+
+    def _of_numbers(self, method: str) -> tfd.Normal:
+        if self._shape:
+            raise NotImplementedError(f"`{method}` is of numbers; the event shape of {self.name} is {list(self._shape)}.")
+        return tfd.Normal(tf.zeros([], self.dtype), tf.ones([], self.dtype))
+
     def _default_event_space_bijector(self) -> Any:
         return tfp.bijectors.Identity()
 

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.transformers._one_graph import OneGraph
 from tfp_nvp.transformers._partition import Partition, count
 from tfp_nvp.transformers._rational_curve import Bin, Curve
 from tfp_nvp.transformers.transformer import Transformer, flattening_short_rows
@@ -76,6 +77,9 @@ class RationalQuadratic(Transformer):
     @property
     def num_parameters(self) -> int:  # type: ignore[override]
         return 3 * self.num_bins - 1
+
+    def in_layers(self) -> Any:
+        return OneGraph(self)
 
     @flattening_short_rows
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -47,6 +47,10 @@ class Transformer(Captured, abc.ABC):
         low, high = (self.forward(tf.fill(tf.shape(raw)[1:], tf.cast(z, raw.dtype)), raw)[0] for z in (-0.5, 0.5))
         return low < high
 
+    def in_layers(self) -> Any:
+        """What layers that evaluate the map once use in its place: itself, or what shares its graph among them."""
+        return self
+
     def _broadcast(self, value: Any, raw: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """`value` [...] and `raw` [p, ...] as tensors at their common shape."""
         value = tf.convert_to_tensor(value)
@@ -94,13 +98,21 @@ def flattening_short_rows(transform: Callable) -> Callable:
 
     @functools.wraps(transform)
     def flattened(self: Transformer, value: Any, raw: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        value, raw = self._broadcast(value, raw)
-        if value.shape.rank < 2 or value.shape[-1] is None or value.shape[-1] >= _SHORT:
-            return transform(self, value, raw)
-        result, log_det = transform(self, tf.reshape(value, [-1]), tf.reshape(raw, [self.num_parameters, -1]))
-        return tuple(_with_shape(part, value) for part in (result, log_det))
+        direct = functools.partial(transform, self)
+        return on_vectors(self, value, raw, direct, direct)
 
     return flattened
+
+
+def on_vectors(
+    transformer: Transformer, value: Any, raw: Any, of_vectors: Callable, of_rows: Callable
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A map of value and raw numbers: `of_vectors` of short rows, flattened to one vector, and `of_rows` of others."""
+    value, raw = transformer._broadcast(value, raw)
+    if value.shape.rank < 2 or value.shape[-1] is None or value.shape[-1] >= _SHORT:
+        return of_rows(value, raw)
+    result, log_det = of_vectors(tf.reshape(value, [-1]), tf.reshape(raw, [transformer.num_parameters, -1]))
+    return _with_shape(result, value), _with_shape(log_det, value)
 
 
 def _with_shape(part: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
