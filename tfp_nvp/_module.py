@@ -126,7 +126,7 @@ class Module(Captured, keras.layers.Layer):
     def __repr__(self) -> str:
         """The structure: this object, and a line for each object that it is composed of."""
         weights = sum(math.prod(variable.shape) for variable in self.trainable_variables)
-        lines = [super().__repr__() + (f": {weights:,} trainable weights" if weights else "")]
+        lines = [super().__repr__() + (f": {weights:,} trainable weight{'s'[: weights > 1]}" if weights else "")]
         for name, part in self._components():
             lines += textwrap.indent(f"{name}: {part!r}", "  ").splitlines()
         return "\n".join(lines)
