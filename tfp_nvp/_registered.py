@@ -13,20 +13,19 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-#: Class -> the module that defines and registers it.
+from tfp_nvp._names import NAMES
+
+#: Class -> the module that defines and registers it: every public one that a file may name, and private ones.
 CLASSES = {
-    "ConvNet": "tfp_nvp.conditioners.conv_net",
+    name: module
+    for package in ("bijectors", "conditioners", "distributions", "flows")
+    for name, module in NAMES[f"tfp_nvp.{package}"].items()
+} | {
     "FlowModel": "tfp_nvp.training._models.flow_model",
-    "GatedConvNet": "tfp_nvp.conditioners.gated_conv_net",
-    "MADE": "tfp_nvp.conditioners.made",
-    "MLP": "tfp_nvp.conditioners.mlp",
+    "LossFunction": "tfp_nvp.training._models.flow_model",
     "Regression": "tfp_nvp.training._tables.regression",
-    "ResidualConvNet": "tfp_nvp.conditioners.residual_conv_net",
-    "ResidualMADE": "tfp_nvp.conditioners.residual_made",
-    "ResidualMLP": "tfp_nvp.conditioners.residual_mlp",
     "Standardize": "tfp_nvp.training._tables.columns",
-    "TanhFeatures": "tfp_nvp.conditioners.tanh_features",
-    "ZeroConv": "tfp_nvp.conditioners.conv_net",
+    "TanhFeatures": "tfp_nvp.conditioners._tanh_features",
 }
 
 
