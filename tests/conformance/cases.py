@@ -73,50 +73,42 @@ def stock_spline() -> transformers.Transformer:
     return transformers.FromBijector(make, num_parameters=8)
 
 
-def mlp(num_outputs: int, dtype: str) -> keras.layers.Layer:
-    return conditioners.MLP(num_outputs, hidden_units=[8], activation="tanh", seed=1, dtype=dtype)
+def mlp(dtype: str) -> keras.layers.Layer:
+    return conditioners.MLP(hidden_units=[8], activation="tanh", seed=1, dtype=dtype)
 
 
-def residual(num_outputs: int, dtype: str) -> keras.layers.Layer:
-    return conditioners.ResidualMLP(num_outputs, hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
+def residual(dtype: str) -> keras.layers.Layer:
+    return conditioners.ResidualMLP(hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
 
 
-def convolution(num_outputs: int, dtype: str) -> keras.layers.Layer:
+def convolution(dtype: str) -> keras.layers.Layer:
+    """A network of Keras' own layers: 4 outputs, two for each of two channels or of two whole events'."""
     layers = [
         keras.layers.Conv2D(4, 3, padding="same", activation="tanh", dtype=dtype),
-        keras.layers.Conv2D(num_outputs, 3, padding="same", dtype=dtype),
+        keras.layers.Conv2D(4, 3, padding="same", dtype=dtype),
     ]
     return keras.Sequential(layers)
 
 
 def coupling(
     transformer: Callable[[], transformers.Transformer],
-    network: Callable[[int, str], keras.layers.Layer] = mlp,
+    network: Callable[[str], keras.layers.Layer] = mlp,
     mask: Any = None,
     condition_shape: tuple[int, ...] | None = None,
 ) -> Callable[[str], bijectors.Coupling]:
     """The maker of a coupling, on the second half of three elements unless it has a mask."""
     mask = masks.half(3) if mask is None else mask
-
-    def make(dtype: str) -> bijectors.Coupling:
-        f = transformer()
-        varies_over_the_last_axis_only = (mask == mask.reshape(-1, mask.shape[-1])[0]).all()
-        outputs = (
-            int((~mask.reshape(-1, mask.shape[-1])[0]).sum()) if varies_over_the_last_axis_only else mask.shape[-1]
-        )
-        layer = network(f.num_parameters * outputs, dtype)
-        return bijectors.Coupling(f, layer, mask, condition_shape=condition_shape, dtype=dtype)
-
-    return make
+    return lambda dtype: bijectors.Coupling(
+        transformer(), network(dtype), mask, condition_shape=condition_shape, dtype=dtype
+    )
 
 
-def made(num_outputs: int, dtype: str) -> keras.layers.Layer:
-    order = [2, 0, 1]
-    return conditioners.MADE(num_outputs, hidden_units=[8, 5], activation="tanh", order=order, seed=1, dtype=dtype)
+def made(dtype: str) -> keras.layers.Layer:
+    return conditioners.MADE(hidden_units=[8, 5], activation="tanh", order=[2, 0, 1], seed=1, dtype=dtype)
 
 
-def residual_made(num_outputs: int, dtype: str) -> keras.layers.Layer:
-    return conditioners.ResidualMADE(num_outputs, hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
+def residual_made(dtype: str) -> keras.layers.Layer:
+    return conditioners.ResidualMADE(hidden_units=8, num_blocks=1, activation="tanh", seed=1, dtype=dtype)
 
 
 class Cumulative(keras.layers.Layer):
@@ -138,7 +130,7 @@ class Cumulative(keras.layers.Layer):
 
 def autoregressive(
     transformer: Callable[[], transformers.Transformer],
-    network: Callable[[int, str], keras.layers.Layer] = made,
+    network: Callable[[str], keras.layers.Layer] = made,
     condition_shape: tuple[int, ...] | None = None,
 ) -> Callable[[str], bijectors.Autoregressive]:
     def make(dtype: str) -> bijectors.Autoregressive:
