@@ -142,6 +142,9 @@ NAMES: dict[str, dict[str, str]] = {
     },
 }
 
+#: The recipes of `tfp_nvp.flows` whose events are images.
+IMAGE_FLOWS = {"FlowPlusPlus", "Glow", "ImageRealNVP", "SubscaleFlow"}
+
 _OF_EVERY_MODULE = ("__doc__", "__file__", "__loader__", "__name__", "__package__", "__path__", "__spec__")
 
 

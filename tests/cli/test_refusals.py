@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import people
 from tfp_nvp import flows
 from tfp_nvp.cli import models
-from tfp_nvp.flows.image_recipe import ImageRecipe
+from tfp_nvp.flows._image_recipe import ImageRecipe
 
 
 def spoiled(path, **cells):

@@ -68,6 +68,35 @@ def test_without_a_seed_flows_differ(recipe: type):
 
 
 @each_recipe
+def test_the_parameters_of_a_flow_without_a_seed_make_it_again(recipe: type):
+    class OfAnyArguments(recipe):
+        def __init__(self, event_shape, **arguments):
+            super().__init__(event_shape, **arguments)
+
+    for kind in (recipe, OfAnyArguments):
+        flow = kind([4], num_layers=3, **SMALL[recipe])
+        again = kind(**flow.parameters)
+        for a, b in zip(flow.variables, again.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_class_may_fix_the_seed_of_its_recipe():
+    class Fixed(RealNVP):
+        def __init__(self, width):
+            super().__init__([4], num_layers=3, hidden_units=[width], seed=5)
+
+    assert "seed" not in Fixed(8).parameters
+    assert Fixed(8).name == "fixed"
+
+
+@each_recipe
+def test_a_flow_is_named_as_its_class(recipe: type):
+    names = {NeuralSplineFlow: "neural_spline_flow", RealNVP: "real_nvp"}
+    assert small(recipe).name == names.get(recipe, recipe.__name__.lower())
+    assert small(recipe, name="another").name == "another"
+
+
+@each_recipe
 def test_every_element_is_transformed(recipe: type, rng):
     """In two layers each element of z depends on every element of x."""
     flow = small(recipe, 4)

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-# The recipes of `tfp_nvp.flows`, known here so that a wrong name is refused before TensorFlow starts. A test compares.
-FLOWS = ("IAF", "MAF", "NICE", "NeuralSplineFlow", "RealNVP")
+from tfp_nvp._names import IMAGE_FLOWS, NAMES
+
+# The recipes of vectors, from the table of names, so that a wrong one is refused before TensorFlow starts.
+FLOWS = tuple(name for name in NAMES["tfp_nvp.flows"] if name not in IMAGE_FLOWS)
 _SAMPLE_BATCH = 50_000  # samples drawn at once: bounds memory
 _DRAWN = 10_000  # rows and samples in a picture
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,10 +10,10 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import Bijector, Chain, Logit, Multiscale, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Logit, Squeeze
 from tfp_nvp.conditioners import GatedConvNet
-from tfp_nvp.flows.image_recipe import ImageRecipe, couplings, squeezable
-from tfp_nvp.flows.recipe import base_of, known_seed, policy_of, seeds
+from tfp_nvp.flows._image_recipe import ImageParts, ImageRecipe
+from tfp_nvp.flows._recipe import Network
 from tfp_nvp.transformers import MixtureOfLogistics, Transformer
 
 tfd = tfp.distributions
@@ -77,33 +76,26 @@ class FlowPlusPlus(ImageRecipe):
         seed: int | None = None,
         dtype: Any = "float32",
         network_dtype: Any = None,
-        name: str = "flow_plus_plus",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
-        event_shape = squeezable(event_shape, 2, "the squeeze's factor", "Crop")
-        height, width, channels = event_shape
         if not isinstance(num_couplings, (Sequence, np.ndarray)):
             raise TypeError(f"`num_couplings` must be three numbers; got {num_couplings!r}.")
-        num_couplings = tuple(checks.integer("num_couplings", count, 1) for count in num_couplings)
-        if len(num_couplings) != 3:
-            raise ValueError(f"`num_couplings` must be three numbers; got {num_couplings}.")
-        if transformer is None:
-            transformer = MixtureOfLogistics()
-        transformer = checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        network = partial(
-            GatedConvNet, hidden_units=hidden_units, num_blocks=num_blocks, dtype=policy_of(dtype, network_dtype)
-        )
-        numbers = iter(seeds(seed, sum(num_couplings) + num_couplings[1]))
-        part = partial(couplings, transformer, network, numbers, condition_shape=condition_shape, dtype=dtype)
-        layers: list[Bijector] = [] if alpha is None else [Logit(alpha)]
-        layers += part(partial(masks.checkerboard, height, width, channels), num_couplings[0], prefix="0")
-        layers.append(Squeeze())
-        height, width, channels = height // 2, width // 2, channels * 4
-        layers += part(partial(masks.channel, height, width, channels), num_couplings[1], mixed=True, prefix="1")
-        layers += part(partial(masks.checkerboard, height, width, channels), num_couplings[2], prefix="2")
-        super().__init__(
-            base_of(base, (math.prod(event_shape),), dtype),
-            Multiscale([Chain(layers)], event_shape),
-            name=name,
-        )
+        counts = tuple(checks.integer("num_couplings", count, 1) for count in num_couplings)
+        if len(counts) != 3:
+            raise ValueError(f"`num_couplings` must be three numbers; got {counts}.")
+        transformer = MixtureOfLogistics() if transformer is None else transformer
+        parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
+        network = partial(GatedConvNet, hidden_units=hidden_units, num_blocks=num_blocks)
+        super().__init__(parts, [Chain(list(self._layers_of(parts, counts, network, alpha)))], base, name)
+
+    @staticmethod
+    def _layers_of(
+        parts: ImageParts, counts: Sequence[int], network: Network, alpha: float | None
+    ) -> Iterator[Bijector]:
+        squeezed = parts.squeezed(2, "the squeeze's factor", "Crop")
+        if alpha is not None:
+            yield Logit(alpha)
+        yield from parts.steps(network, masks.checkerboard, parts.event_shape, counts[0], prefix=0)
+        yield Squeeze()
+        yield from parts.steps(network, masks.channel, squeezed, counts[1], prefix=1, mixed=True)
+        yield from parts.steps(network, masks.checkerboard, squeezed, counts[2], prefix=2)

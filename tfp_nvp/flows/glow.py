@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Coupling, InvertibleConv1x1, Multiscale, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Coupling, Squeeze
 from tfp_nvp.conditioners import ConvNet, ZeroConv
-from tfp_nvp.flows.image_recipe import ImageRecipe, squeezable
-from tfp_nvp.flows.recipe import base_of, known_seed, policy_of, seeds
+from tfp_nvp.flows._image_recipe import ImageParts, ImageRecipe
+from tfp_nvp.flows._recipe import Network
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
@@ -74,51 +75,29 @@ class Glow(ImageRecipe):
         seed: int | None = None,
         dtype: Any = "float32",
         network_dtype: Any = None,
-        name: str = "glow",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
         num_levels = checks.integer("num_levels", num_levels, 1)
         num_steps = checks.integer("num_steps", num_steps, 1)
-        event_shape = squeezable(event_shape, 2**num_levels, "2^num_levels", "Use fewer levels")
-        height, width, channels = event_shape
-        transformer = (
-            Affine()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        )
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        options = {"condition_shape": condition_shape, "dtype": dtype}
-        policy = policy_of(dtype, network_dtype)
-        network = partial(ConvNet, hidden_units=hidden_units, activation=activation, dtype=policy)
-        numbers = iter(seeds(seed, num_levels * 2 * num_steps))
-        levels = []
+        transformer = Affine() if transformer is None else transformer
+        parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
+        parts.squeezed(2**num_levels, "2^num_levels", "Use fewer levels")
+        network = partial(ConvNet, hidden_units=hidden_units, activation=activation)
+        super().__init__(parts, self._levels_of(parts, num_levels, num_steps, network, learned_prior), base, name)
+
+    @staticmethod
+    def _levels_of(
+        parts: ImageParts, num_levels: int, num_steps: int, network: Network, learned_prior: bool
+    ) -> Iterator[Bijector]:
+        height, width, channels = parts.event_shape
         for level in range(num_levels):
             height, width, channels = height // 2, width // 2, channels * 4
             mask = masks.channel(height, width, channels)
-            rest = channels - channels // 2
             layers: list[Bijector] = [Squeeze(name=f"squeeze_{level}")]
             for step in range(num_steps):
-                suffix = f"{level}_{step}"
-                layers += [
-                    ActNorm(mask.shape, dtype=dtype, name=f"act_norm_{suffix}"),
-                    InvertibleConv1x1(mask.shape, seed=next(numbers), dtype=dtype, name=f"conv_{suffix}"),
-                    Coupling(
-                        transformer,
-                        network(transformer.num_parameters * rest, seed=next(numbers)),
-                        mask,
-                        name=f"coupling_{suffix}",
-                        **options,
-                    ),
-                ]
-            if level < num_levels - 1:
-                if learned_prior:
-                    prior = ZeroConv(2 * rest, dtype=policy)
-                    layers.append(Coupling(Affine(), prior, mask, name=f"prior_{level}", **options))
-                channels //= 2
-            levels.append(Chain(layers, name=f"level_{level}"))
-        size = event_shape[0] * event_shape[1] * event_shape[2]
-        super().__init__(
-            base_of(base, (size,), dtype),
-            Multiscale(levels, event_shape),
-            name=name,
-        )
+                layers += parts.step(network, mask, f"{level}_{step}", f"coupling_{level}_{step}")
+            if learned_prior and level < num_levels - 1:
+                prior = ZeroConv(dtype=parts.policy)
+                layers.append(Coupling(Affine(), prior, mask, name=f"prior_{level}", **parts.shared))
+            yield Chain(layers, name=f"level_{level}")
+            channels //= 2

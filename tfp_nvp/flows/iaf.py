@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
-import tensorflow_probability as tfp
-
-from tfp_nvp import checks
-from tfp_nvp.bijectors import Chain, Invert
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import autoregressive_layers, base_of, known_seed
-from tfp_nvp.transformers import Affine, Transformer
-
-tfd = tfp.distributions
+from tfp_nvp.bijectors import ActNorm, Bijector, Invert, Permute
+from tfp_nvp.flows.maf import MAF
 
 
-class IAF(Flow):
+class IAF(MAF):
     """Inverse autoregressive flow: each element of x is shaped by the elements of z before its own.
 
     A sample, with its density, costs one evaluation of every network: the flow for variational
@@ -49,40 +42,6 @@ class IAF(Flow):
     Variational Inference with Inverse Autoregressive Flow", arXiv:1606.04934.
     """
 
-    def __init__(
-        self,
-        event_shape: Any,
-        *,
-        num_layers: int = 5,
-        hidden_units: int | Sequence[int] = (128, 128),
-        num_blocks: int | None = None,
-        activation: Any = "relu",
-        transformer: Transformer | None = None,
-        order: str = "reversed",
-        condition_shape: Any = None,
-        base: tfd.Distribution | None = None,
-        seed: int | None = None,
-        dtype: Any = "float32",
-        name: str = "iaf",
-    ):
-        seed = known_seed(seed)
-        event_shape = checks.vector_shape("event_shape", event_shape)
-        transformer = (
-            Affine()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.RationalQuadratic()")
-        )
-        layers = autoregressive_layers(
-            transformer,
-            event_shape,
-            num_layers=num_layers,
-            hidden_units=hidden_units,
-            num_blocks=num_blocks,
-            activation=activation,
-            order=order,
-            condition_shape=condition_shape,
-            seed=seed,
-            dtype=dtype,
-            arrange=Invert,
-        )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)
+    def _layers_of(self, *arguments: Any) -> Iterator[Bijector]:
+        for layer in super()._layers_of(*arguments):
+            yield layer if isinstance(layer, (ActNorm, Permute)) else Invert(layer)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import Bijector, Chain, Logit, Multiscale, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Logit, Squeeze
 from tfp_nvp.conditioners import ResidualConvNet
-from tfp_nvp.flows.image_recipe import ImageRecipe, couplings, squeezable
-from tfp_nvp.flows.recipe import base_of, known_seed, policy_of, seeds
+from tfp_nvp.flows._image_recipe import ImageParts, ImageRecipe
+from tfp_nvp.flows._recipe import Network
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
@@ -69,45 +70,27 @@ class ImageRealNVP(ImageRecipe):
         seed: int | None = None,
         dtype: Any = "float32",
         network_dtype: Any = None,
-        name: str = "image_real_nvp",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
         num_levels = checks.integer("num_levels", num_levels, 1)
-        event_shape = squeezable(event_shape, 2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels")
-        height, width, channels = event_shape
-        transformer = (
-            Affine()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        )
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        numbers = iter(seeds(seed, 6 * num_levels + 4))
-        levels = []
-        for level in range(num_levels):
-            network = partial(
-                ResidualConvNet,
-                hidden_units=hidden_units * 2**level,
-                num_blocks=num_blocks,
-                activation=activation,
-                dtype=policy_of(dtype, network_dtype),
-            )
-            layers = partial(
-                couplings,
-                transformer,
-                network,
-                numbers,
-                condition_shape=condition_shape,
-                dtype=dtype,
-                prefix=str(level),
-            )
-            last = level == num_levels - 1
-            parts: list[Bijector] = [Logit(alpha)] if level == 0 and alpha is not None else []
-            parts += layers(partial(masks.checkerboard, height, width, channels), 4 if last else 3)
-            if not last:
+        transformer = Affine() if transformer is None else transformer
+        parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
+        parts.squeezed(2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels")
+        network = partial(ResidualConvNet, num_blocks=num_blocks, activation=activation)
+        networks = [partial(network, hidden_units=hidden_units * 2**level) for level in range(num_levels)]
+        super().__init__(parts, self._levels_of(parts, networks, alpha), base, name)
+
+    @staticmethod
+    def _levels_of(parts: ImageParts, networks: Sequence[Network], alpha: float | None) -> Iterator[Bijector]:
+        height, width, channels = parts.event_shape
+        layers: list[Bijector] = [] if alpha is None else [Logit(alpha)]
+        last = len(networks) - 1
+        for level, network in enumerate(networks):
+            count = 4 if level == last else 3
+            layers += parts.steps(network, masks.checkerboard, (height, width, channels), count, prefix=level)
+            if level < last:
                 height, width, channels = height // 2, width // 2, channels * 4
-                parts.append(Squeeze(order="checkerboard", name=f"squeeze_{level}"))
-                parts += layers(partial(masks.channel, height, width, channels), 3)
-                channels //= 2
-            levels.append(Chain(parts, name=f"level_{level}"))
-        size = event_shape[0] * event_shape[1] * event_shape[2]
-        super().__init__(base_of(base, (size,), dtype), Multiscale(levels, event_shape), name=name)
+                layers.append(Squeeze(order="checkerboard", name=f"squeeze_{level}"))
+                layers += parts.steps(network, masks.channel, (height, width, channels), 3, prefix=level)
+            yield Chain(layers, name=f"level_{level}")
+            layers, channels = [], channels // 2

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Chain
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import autoregressive_layers, base_of, known_seed
+from tfp_nvp.bijectors import Bijector, Permute
+from tfp_nvp.conditioners import MADE, ResidualMADE
+from tfp_nvp.flows._recipe import Network
+from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
 
+#: How the order of the elements changes from one autoregressive layer to the next.
+ORDERS = ("reversed", "random")
 
-class MAF(Flow):
+
+class MAF(VectorRecipe):
     """Masked autoregressive flow: each element's distribution is shaped by the elements before it.
 
     The density costs one evaluation of every network, a sample one evaluation and d short steps for
@@ -64,25 +69,29 @@ class MAF(Flow):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
-        name: str = "maf",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
-        event_shape = checks.vector_shape("event_shape", event_shape)
-        transformer = (
-            Affine()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.RationalQuadratic()")
-        )
-        layers = autoregressive_layers(
-            transformer,
-            event_shape,
-            num_layers=num_layers,
-            hidden_units=hidden_units,
-            num_blocks=num_blocks,
-            activation=activation,
-            order=order,
-            condition_shape=condition_shape,
-            seed=seed,
-            dtype=dtype,
-        )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)
+        if order not in ORDERS:
+            raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
+        transformer = Affine() if transformer is None else transformer
+        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
+        network = partial(_masked_network(hidden_units, num_blocks), activation=activation)
+        super().__init__(parts, self._layers_of(parts, num_layers, network, order), base, name)
+
+    def _layers_of(self, parts: VectorParts, num_layers: int, network: Network, order: str) -> Iterator[Bijector]:
+        for i, seed in enumerate(parts.seeds(num_layers)):
+            if order == "random" and i > 0 and parts.d > 1:
+                yield Permute.random(parts.d, seed, name=f"permute_{i}")
+            yield parts.act_norm(f"act_norm_{i}")
+            elements = range(parts.d)[::-1] if order == "reversed" and i % 2 else None
+            yield parts.autoregressive(partial(network, order=elements), seed, f"autoregressive_{i}")
+
+
+def _masked_network(hidden_units: int | Sequence[int], num_blocks: int | None) -> Network:
+    """Plain masked networks, or residual ones, whose layers are of one width."""
+    widths = checks.hidden_units("hidden_units", hidden_units)
+    if num_blocks is None:
+        return partial(MADE, hidden_units=widths)
+    if len(set(widths)) > 1:
+        raise ValueError(f"`hidden_units` must be one width where there are residual blocks; got {list(widths)}.")
+    return partial(ResidualMADE, hidden_units=widths[0], num_blocks=num_blocks)

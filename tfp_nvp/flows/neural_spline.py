@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Chain, InvertibleLinear
+from tfp_nvp import masks
+from tfp_nvp.bijectors import Bijector, InvertibleLinear
 from tfp_nvp.conditioners import ResidualMLP
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, policy_of, seeds
+from tfp_nvp.flows._recipe import Network
+from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
 from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfd = tfp.distributions
 
 
-class NeuralSplineFlow(Flow):
+class NeuralSplineFlow(VectorRecipe):
     """Rational-quadratic spline couplings, each after a learned linear map: RQ-NSF (C).
 
     Args:
@@ -57,30 +58,19 @@ class NeuralSplineFlow(Flow):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
-        name: str = "neural_spline_flow",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
-        event_shape = checks.vector_shape("event_shape", event_shape)
-        (d,) = event_shape
-        transformer = (
-            RationalQuadratic()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.RationalQuadratic()")
+        transformer = RationalQuadratic() if transformer is None else transformer
+        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
+        network = partial(
+            ResidualMLP, hidden_units=hidden_units, num_blocks=num_blocks, activation=activation, dropout=dropout
         )
-        layers: list = [ActNorm(event_shape, dtype=dtype)]
-        for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
-            make = partial(
-                ResidualMLP,
-                hidden_units=hidden_units,
-                num_blocks=num_blocks,
-                activation=activation,
-                dropout=dropout,
-                seed=s,
-                dtype=policy_of(dtype),
-            )
-            mask = masks.half(d, flip=bool(i % 2))
-            layers.append(InvertibleLinear(event_shape, seed=s if d > 2 else None, dtype=dtype, name=f"linear_{i}"))
-            layers.append(
-                coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
-            )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)
+        super().__init__(parts, self._layers_of(parts, num_layers, network), base, name)
+
+    @staticmethod
+    def _layers_of(parts: VectorParts, num_layers: int, network: Network) -> Iterator[Bijector]:
+        yield parts.act_norm("act_norm")
+        for i, seed in enumerate(parts.seeds(num_layers)):
+            start = seed if parts.d > 2 else None
+            yield InvertibleLinear(parts.event_shape, seed=start, dtype=parts.dtype, name=f"linear_{i}")
+            yield parts.coupling(network, masks.half(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import Chain, Elementwise
+from tfp_nvp import masks
+from tfp_nvp.bijectors import Bijector
 from tfp_nvp.conditioners import MLP
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, policy_of, seeds
+from tfp_nvp.flows._recipe import Network
+from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
 from tfp_nvp.transformers import Affine, Shift
 
 tfd = tfp.distributions
 
 
-class NICE(Flow):
+class NICE(VectorRecipe):
     """Additive couplings on alternating parts, and one learned scale per element.
 
     Args:
@@ -52,16 +52,14 @@ class NICE(Flow):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
-        name: str = "nice",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
-        event_shape = checks.vector_shape("event_shape", event_shape)
-        (d,) = event_shape
-        layers: list = [Elementwise(Affine(), event_shape, dtype=dtype, name="scale")]
-        for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
-            make = partial(MLP, hidden_units=hidden_units, activation=activation, seed=s, dtype=policy_of(dtype))
-            mask = masks.alternating(d, flip=bool(i % 2))
-            layers.append(
-                coupling(Shift(), make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
-            )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)
+        parts = VectorParts(event_shape, Shift(), condition_shape, seed, dtype)
+        network = partial(MLP, hidden_units=hidden_units, activation=activation)
+        super().__init__(parts, self._layers_of(parts, num_layers, network), base, name)
+
+    @staticmethod
+    def _layers_of(parts: VectorParts, num_layers: int, network: Network) -> Iterator[Bijector]:
+        yield parts.elementwise(Affine(), "scale")
+        for i, seed in enumerate(parts.seeds(num_layers)):
+            yield parts.coupling(network, masks.alternating(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks, masks
-from tfp_nvp.bijectors import ActNorm, Chain, Permute
+from tfp_nvp import masks
+from tfp_nvp.bijectors import Bijector, Permute
 from tfp_nvp.conditioners import MLP
-from tfp_nvp.distributions import Flow
-from tfp_nvp.flows.recipe import base_of, coupling, known_seed, policy_of, seeds
+from tfp_nvp.flows._recipe import Network
+from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
 from tfp_nvp.transformers import Affine, Transformer
 
 tfd = tfp.distributions
 
 
-class RealNVP(Flow):
+class RealNVP(VectorRecipe):
     """Affine couplings whose two halves take turns, each after an ActNorm.
 
     Every pair of couplings sees the elements in a new random order. ActNorm stands where
@@ -58,24 +58,17 @@ class RealNVP(Flow):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
-        name: str = "real_nvp",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
-        event_shape = checks.vector_shape("event_shape", event_shape)
-        (d,) = event_shape
-        transformer = (
-            Affine()
-            if transformer is None
-            else checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        )
-        layers: list = []
-        for i, s in enumerate(seeds(seed, checks.integer("num_layers", num_layers, 1))):
-            make = partial(MLP, hidden_units=hidden_units, activation=activation, seed=s, dtype=policy_of(dtype))
-            mask = masks.half(d, flip=bool(i % 2))
-            if i % 2 == 0 and i > 0 and d > 2:
-                layers.append(Permute.random(d, s, name=f"permute_{i}"))
-            layers.append(ActNorm(event_shape, dtype=dtype, name=f"act_norm_{i}"))
-            layers.append(
-                coupling(transformer, make, mask, condition_shape=condition_shape, dtype=dtype, name=f"coupling_{i}")
-            )
-        super().__init__(base_of(base, event_shape, dtype), Chain(layers), name=name)
+        transformer = Affine() if transformer is None else transformer
+        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
+        network = partial(MLP, hidden_units=hidden_units, activation=activation)
+        super().__init__(parts, self._layers_of(parts, num_layers, network), base, name)
+
+    @staticmethod
+    def _layers_of(parts: VectorParts, num_layers: int, network: Network) -> Iterator[Bijector]:
+        for i, seed in enumerate(parts.seeds(num_layers)):
+            if i % 2 == 0 and i > 0 and parts.d > 2:
+                yield Permute.random(parts.d, seed, name=f"permute_{i}")
+            yield parts.act_norm(f"act_norm_{i}")
+            yield parts.coupling(network, masks.half(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,16 +12,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Autoregressive, Bijector, Chain, Coupling, Multiscale, Quantile, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Quantile, Squeeze
 from tfp_nvp.conditioners import GatedConvNet, ResidualMADE
-from tfp_nvp.flows.image_recipe import ImageRecipe, squeezable
-from tfp_nvp.flows.recipe import base_of, known_seed, policy_of, seeds
+from tfp_nvp.flows._image_recipe import ImageParts, ImageRecipe
 from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 #: Features of each pixel that a group's network sees.
 NUM_FEATURES = 4
+
+#: What the couplings apply by default.
+SPLINE = RationalQuadratic(num_bins=8, bound=10.0, min_width=1e-4, min_height=1e-4)
 
 #: Splines in float64, which inverts them to 1e-8 of a grey level, and large networks in float32.
 EXACT = {"dtype": "float64", "network_dtype": "float32"}
@@ -90,69 +94,57 @@ class SubscaleFlow(ImageRecipe):
         seed: int | None = None,
         dtype: Any = "float32",
         network_dtype: Any = None,
-        name: str = "subscale_flow",
+        name: str | None = None,
     ):
-        seed = known_seed(seed)
         factor = checks.integer("factor", factor, 2)
-        event_shape = squeezable(event_shape, factor, "`factor`", "Use another factor")
-        height, width, channels = event_shape
-        height, width, channels = height // factor, width // factor, channels * factor**2
-        hidden_units = checks.integer("hidden_units", hidden_units, 1)
-        num_blocks = checks.integer("num_blocks", num_blocks, 1)
         num_groups = checks.integer("num_groups", num_groups, 2)
-        if num_groups > channels:
+        transformer = SPLINE if transformer is None else transformer
+        parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
+        squeezed = parts.squeezed(factor, "`factor`", "Use another factor")
+        if num_groups > squeezed[-1]:
             raise ValueError(
-                f"`num_groups` must be at most the number of channels after the squeeze, {channels}; got {num_groups}."
+                f"`num_groups` must be at most the number of channels after the squeeze, {squeezed[-1]}; "
+                f"got {num_groups}."
             )
-        if transformer is None:
-            transformer = RationalQuadratic(num_bins=8, bound=10.0, min_width=1e-4, min_height=1e-4)
-        transformer = checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
-        options = {"condition_shape": condition_shape, "dtype": dtype}
-        groups = np.array_split(np.arange(channels), num_groups)
-        numbers = seeds(seed, num_groups)
-        front: list[Bijector] = [] if num_bins is None else [Quantile(event_shape, num_bins=num_bins, dtype=dtype)]
+        front: list[Bijector] = []
+        if num_bins is not None:
+            front.append(Quantile(parts.event_shape, num_bins=num_bins, dtype=parts.dtype))
         front.append(Squeeze(factor, order="dispersed"))
-        levels, leaving = [], []
-        for i in range(num_groups - 1, 0, -1):
-            size = len(groups[i])
-            network = GatedConvNet(
-                transformer.num_parameters * size,
-                hidden_units=hidden_units,
-                num_blocks=num_blocks,
-                layer_norm=False,
-                kernel_size=1,
-                num_features=NUM_FEATURES,
-                seed=numbers[i],
-                dtype=policy_of(dtype, network_dtype),
-            )
-            mask = np.broadcast_to(np.arange(groups[i][-1] + 1) < groups[i][0], (height, width, groups[i][-1] + 1))
-            levels.append(Chain([*front, Coupling(transformer, network, mask, name=f"group_{i}", **options)]))
-            leaving.append(size)
-            front = []
-        first = (height, width, len(groups[0]))
-        size = math.prod(first)
-        network = ResidualMADE(
-            transformer.num_parameters * size,
-            hidden_units=4 * hidden_units,
+        groups = np.array_split(np.arange(squeezed[-1]), num_groups)
+        levels = self._levels_of(parts, front, groups, squeezed, hidden_units, num_blocks)
+        super().__init__(parts, levels, base, name, leaving=[len(group) for group in groups[:0:-1]])
+
+    @staticmethod
+    def _levels_of(
+        parts: ImageParts,
+        front: list[Bijector],
+        groups: list[np.ndarray],
+        squeezed: tuple[int, int, int],
+        hidden_units: int,
+        num_blocks: int,
+    ) -> Iterator[Bijector]:
+        """The last group's level first, after the layers in front."""
+        height, width, _ = squeezed
+        seeds = [parts.next_seed() for _ in groups]
+        later = partial(
+            GatedConvNet,
+            hidden_units=hidden_units,
             num_blocks=num_blocks,
-            seed=numbers[0],
-            dtype=policy_of(dtype),
+            layer_norm=False,
+            kernel_size=1,
+            num_features=NUM_FEATURES,
         )
-        levels.append(
-            Chain(
-                [
-                    tfb.Reshape(first, [size]),
-                    Autoregressive(transformer, network, [size], name="group_0", **options),
-                    tfb.Reshape([size], first),
-                ]
-            )
-        )
-        if base is None:
-            zero = tf.zeros([], dtype)
-            base = tfd.Sample(tfd.Logistic(zero, tf.ones_like(zero)), [math.prod(event_shape)])
-        super().__init__(
-            base_of(base, (math.prod(event_shape),), dtype),
-            Multiscale(levels, event_shape, leaving=leaving),
-            name=name,
-        )
+        for i in range(len(groups) - 1, 0, -1):
+            row = np.arange(groups[i][-1] + 1) < groups[i][0]
+            mask = np.broadcast_to(row, (height, width, len(row)))
+            yield Chain([*front, parts.coupling(later, mask, seeds[i], f"group_{i}")])
+            front = []
+        shape = (height, width, len(groups[0]))
+        size = math.prod(shape)
+        first = partial(ResidualMADE, hidden_units=4 * hidden_units, num_blocks=num_blocks)
+        layer = parts.autoregressive(first, seeds[0], "group_0", size)
+        yield Chain([tfb.Reshape(shape, [size]), layer, tfb.Reshape([size], shape)])
+
+    @classmethod
+    def _default_base(cls, size: int, dtype: tf.DType) -> tfd.Distribution:
+        return tfd.Sample(tfd.Logistic(tf.zeros([], dtype), tf.ones([], dtype)), [size])

@@ -9,37 +9,32 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import bijectors, transformers
+from tfp_nvp.conditioners._conditioner import Conditioner
 
 #: Candidates for the ridge penalty, as multiples of the number of rows. The highest leaves next to nothing.
 PENALTIES = np.logspace(-7.0, 3.0, 21)
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
-class Regression(keras.layers.Layer):
+class Regression(Conditioner):
     """A conditioner that sees the condition only: W condition + b, fixed.
 
     Shapes: inputs [n, 0] and condition [n, k] → [n, num_outputs].
     """
 
-    def __init__(self, num_outputs: int, **kwargs: Any):
-        super().__init__(trainable=False, **{name: value for name, value in kwargs.items() if name != "trainable"})
-        self.num_outputs = num_outputs
+    def __init__(self, num_outputs: int | None = None, **kwargs: Any):
+        super().__init__(num_outputs, **{**kwargs, "trainable": False})
 
-    def build(self, inputs_shape: Any, condition_shape: Any) -> None:
+    def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        shape = (self._known_outputs(),)
         self.kernel = self.add_weight(
-            shape=(condition_shape[-1], self.num_outputs), initializer="zeros", trainable=False, name="kernel"
+            shape=(condition_shape[-1], *shape), initializer="zeros", trainable=False, name="kernel"
         )
-        self.bias = self.add_weight(shape=(self.num_outputs,), initializer="zeros", trainable=False, name="bias")
+        self.bias = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="bias")
         self.built = True
 
     def call(self, inputs: Any, condition: Any) -> Any:
         return keras.ops.matmul(condition, self.kernel) + self.bias
-
-    def compute_output_shape(self, inputs_shape: Any, condition_shape: Any) -> tuple:
-        return (*inputs_shape[:-1], self.num_outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"num_outputs": self.num_outputs}
 
 
 def regression_shift(
@@ -52,7 +47,7 @@ def regression_shift(
       held_out: other rows of both.
       dtype: of the bijector.
     """
-    regression = Regression(x.shape[1], dtype=tf.as_dtype(dtype).name)
+    regression = Regression(dtype=tf.as_dtype(dtype).name)
     mask = np.zeros(x.shape[1], bool)
     shift = bijectors.Coupling(
         transformers.Shift(), regression, mask, condition_shape=condition.shape[1:], dtype=dtype, name="regression"
