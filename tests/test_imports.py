@@ -14,7 +14,8 @@ ROOT = Path(tfp_nvp.__file__).parent
 
 #: From the lowest: each may import what stands before its line, and itself.
 ORDER = [
-    {"_names", "_registered", "_captured", "_watch"},
+    {"_names"},
+    {"_registered", "_captured", "_watch"},
     {"_serialization"},
     {"_module"},
     {"checks", "shapes"},

@@ -16,6 +16,8 @@ class Captured:
     must follow from the constructor's arguments.
     """
 
+    _captured: dict[str, Any]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         make = super().__new__
         self = make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
@@ -34,7 +36,7 @@ class Captured:
 
 def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `cls(*args, **kwargs)` by name, with defaults; none where the constructor will refuse them."""
-    signature = inspect.signature(cls.__init__)
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *args, **kwargs)
     except TypeError:
@@ -74,5 +76,5 @@ _LEFT_OUT = frozenset({"name", "seed", "dtype", "num_outputs"})
 
 def default_name(cls: type) -> str | None:
     """The default of the constructor's argument `name`."""
-    parameter = inspect.signature(cls.__init__).parameters.get("name")
+    parameter = inspect.signature(cls.__init__).parameters.get("name")  # type: ignore[misc]
     return None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default

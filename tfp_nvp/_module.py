@@ -38,8 +38,9 @@ class Module(Captured, keras.layers.Layer):
         return self
 
     def __init__(self, name: str | None, dtype: tf.DType | None):
-        is_float = dtype is not None and dtype.is_floating
-        keras.layers.Layer.__init__(self, dtype=dtype.name if is_float else "float32", autocast=False, name=name)
+        policy = dtype.name if dtype is not None and dtype.is_floating else "float32"
+        name = (name or type(self).__name__).replace("/", "_")
+        keras.layers.Layer.__init__(self, dtype=policy, autocast=False, name=name)
         object.__setattr__(self, "_seen_by_tensorflow", Window(self))
         self.built = True
 
@@ -53,7 +54,7 @@ class Module(Captured, keras.layers.Layer):
         object.__setattr__(self, "_name", name)
 
     @property
-    def dtype(self) -> tf.DType | None:
+    def dtype(self) -> Any:
         """The dtype of values, or None for any."""
         return self._dtype
 
@@ -77,7 +78,7 @@ class Module(Captured, keras.layers.Layer):
         """Has Keras track a variable, or the variables and layers within a stock module."""
         layers = [] if isinstance(part, tf.Variable) else list(_keras_layers(part))
         if layers and not hasattr(self, "_layers_within"):
-            self._layers_within = []  # Keras tracks and saves what its lists hold
+            self._layers_within: list[keras.layers.Layer] = []  # Keras tracks and saves what its lists hold
         for layer in layers:
             if all(layer is not known for known in self._layers_within):
                 self._layers_within.append(layer)
@@ -94,7 +95,7 @@ class Module(Captured, keras.layers.Layer):
 
     def __copy__(self) -> Any:
         clone = object.__new__(type(self))
-        vars(clone).update(vars(self))
+        clone.__dict__.update(self.__dict__)
         object.__setattr__(clone, "_seen_by_tensorflow", Window(clone))
         return clone
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tfp_nvp as nvp
-from tfp_nvp.cli import models
 from tfp_nvp import _serialization as serialization
+from tfp_nvp.cli import models
 
 
 @pytest.fixture(scope="module")

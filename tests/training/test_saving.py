@@ -5,8 +5,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
-from tfp_nvp import bijectors, conditioners, masks, transformers
 from tfp_nvp import _serialization as serialization
+from tfp_nvp import bijectors, conditioners, masks, transformers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

@@ -70,7 +70,8 @@ class Autoregressive(Bijector):
         event_shape = checks.vector_shape("event_shape", event_shape)
         super().__init__(event_shape=event_shape, condition_shape=condition_shape, dtype=dtype, name=name)
         self.transformer = transformer
-        num_outputs = transformer.num_parameters * event_shape[0]
+        (self._size,) = event_shape
+        num_outputs = transformer.num_parameters * self._size
         self.conditioner = connect(conditioner, event_shape, self.condition_shape, num_outputs, self.dtype)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -80,7 +81,7 @@ class Autoregressive(Bijector):
             z = shapes.broadcast_batch(z, batch, 1)
             condition = shapes.broadcast_batch(condition, batch, self.condition_ndims)
             condition = shapes.flatten_batch(condition, self.condition_ndims)
-        z = tf.ensure_shape(shapes.flatten_batch(z, 1), [None, *self._z_shape])
+        z = tf.ensure_shape(shapes.flatten_batch(z, 1), [None, self._size])
         x, log_det = self._solution(z) if condition is None else self._solution(z, condition)
         return shapes.unflatten_batch(x, batch), shapes.unflatten_batch(log_det, batch)
 

@@ -25,6 +25,8 @@ class Conditioner(Captured, keras.layers.Layer):
       seed: an int for reproducible initial weights, each of which takes one of its own, or None.
     """
 
+    num_outputs: Any
+
     def __init__(self, num_outputs: int | None = None, *, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.num_outputs = None if num_outputs is None else checks.integer("num_outputs", num_outputs, 1)

@@ -120,11 +120,11 @@ class StockDistribution(Fittable):
         self.distribution = distribution
 
     @property
-    def dtype(self) -> tf.DType:
+    def dtype(self) -> Any:
         return self.distribution.dtype
 
     @property
-    def event_shape(self) -> tf.TensorShape:  # type: ignore[override]
+    def event_shape(self) -> tf.TensorShape:
         return self.distribution.event_shape
 
     @property

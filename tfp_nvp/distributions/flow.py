@@ -359,8 +359,8 @@ class Flow(Density):
         return shapes.concat(sample, self._full_batch(condition))
 
 
-# isinstance(flow, tfd.TransformedDistribution) holds by this registration alone, as `abc.ABCMeta.register` makes it hold.
-# Deriving from that class would make every flow a CompositeTensor, which bijectors that own weights can't be part of.
+# isinstance(flow, tfd.TransformedDistribution) holds by this registration (`abc.ABCMeta.register`) alone. Deriving from
+# that class would make every flow a CompositeTensor, which bijectors that own weights can't be part of.
 tfd.TransformedDistribution.register(Flow)
 
 

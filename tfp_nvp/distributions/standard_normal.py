@@ -97,7 +97,7 @@ class StandardNormal(Density):
 
     def _of_numbers(self, method: str) -> tfd.Normal:
         if self._shape:
-            raise NotImplementedError(f"`{method}` is of numbers; the event shape of {self.name} is {list(self._shape)}.")
+            raise NotImplementedError(f"`{method}` is known of numbers, [], not of events {list(self._shape)}.")
         return tfd.Normal(tf.zeros([], self.dtype), tf.ones([], self.dtype))
 
     def _default_event_space_bijector(self) -> Any:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-
 #: What Keras reads batch by batch, and casts nothing of.
 STREAMS = (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)
 #: Marks an array of floats that is written as integers of its bits.

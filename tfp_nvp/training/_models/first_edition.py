@@ -27,7 +27,7 @@ class FirstEditionLayer(keras.layers.Layer):
         self.networks = [network for network in _networks(part) if id(network) not in seen]
         seen.update(id(network) for network in self.networks)
         seen.update(id(variable.value) for network in self.networks for variable in network.variables)
-        for variable in tf.Module.variables.fget(part):  # type: ignore[attr-defined]
+        for variable in tf.Module.variables.fget(part):
             if id(variable) not in seen:
                 seen.add(id(variable))
                 self._track_variable(keras_variable(variable))

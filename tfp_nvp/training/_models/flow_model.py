@@ -104,7 +104,7 @@ class FlowModel(keras.Model):
         if self.dtype != "float32" and callable(loss) and not isinstance(loss, keras.losses.Loss):
             loss = LossFunction(loss, dtype=self.dtype)  # Keras would call it in float32
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        vars(self)["_loss_tracker"] = keras.metrics.Mean(name="loss", dtype=self.dtype)
+        self.__dict__["_loss_tracker"] = keras.metrics.Mean(name="loss", dtype=self.dtype)
         self._symbolic_build()
 
     def fit(
@@ -314,18 +314,18 @@ class FlowModel(keras.Model):
 
     def load_own_variables(self, store: Any) -> None:
         if "flow_layers" in (getattr(store, "h5_file", None) or ()):
-            vars(self)["_first_edition"] = first_edition_layers(self._fittable.parts())
+            self.__dict__["_first_edition"] = first_edition_layers(self._fittable.parts())
         super().load_own_variables(store)
 
     def __dir__(self) -> list[str]:
-        if "_first_edition" in vars(self):
+        if "_first_edition" in self.__dict__:
             return ["encoder", "flow_layers"]
         return [name for name in super().__dir__() if name != "flow_layers"]
 
     @property
     def flow_layers(self) -> list[keras.layers.Layer]:
         """The layers of the distribution from the data to the base; for once, as a file of version 0.1 has them."""
-        return vars(self).pop("_first_edition", None) or self._fittable.parts()
+        return self.__dict__.pop("_first_edition", None) or self._fittable.parts()
 
     def get_build_config(self) -> dict:
         return {}
