@@ -15,10 +15,9 @@ def test_events_of_unknown_size_are_checked_in_the_graph(case: Case):
         function = tf.function(lambda x: method(x), input_signature=specs)
     else:
         function = tf.function(lambda x, condition: method(x, condition=condition), input_signature=specs)
-    try:
-        function.get_concrete_function()
-    except ValueError as error:
-        assert "known in advance" in str(error)  # squares of pixels of an unknown size
+    if "squeeze" in case.name or "multiscale" in case.name or "chain_of_images" in case.name:
+        with pytest.raises(ValueError, match="known in advance"):
+            function.get_concrete_function()
         return
     arguments = [value for value in (x, condition) if value is not None]
     tf.debugging.assert_near(function(*arguments), method(*arguments[:1], **keywords(condition)), 1e-3, 1e-3)
