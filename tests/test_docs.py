@@ -47,11 +47,8 @@ def test_the_folders_are_those_of_the_package():
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = re.search(r"^## The folders.*?(^\|.*?)^$", text, flags=re.DOTALL | re.MULTILINE).group(1)
     rows = table.strip().splitlines()
-    listed = {name.rstrip("/") for name in re.findall(r"`([\w/]+)`", " ".join(row.split("|")[1] for row in rows))} - {
-        "tests",
-        "benchmarks",
-        "examples",
-    }
+    names = re.findall(r"`([\w/]+)`", " ".join(row.split("|")[1] for row in rows))
+    listed = {name.rstrip("/") for name in names} - {"tests", "benchmarks", "examples"}
     folders = {
         str(path.parent.relative_to(ROOT / "tfp_nvp"))
         for path in (ROOT / "tfp_nvp").rglob("*.py")

@@ -25,8 +25,8 @@ class Module(Captured, keras.layers.Layer):
     `tf.Module`, is wrapped in a `keras.Variable` of the same storage, one for each `tf.Variable`; Keras layers are
     tracked as they are. So whatever Keras model holds the object trains, counts, freezes and saves its weights.
 
-    TensorFlow looks: `tf.Module` walks the attributes, and finds among them a sequence that reads the weights from Keras
-    whenever it is asked. It never holds a list of its own, so that both see the same weights, always. `variables` and
+    TensorFlow looks: `tf.Module` walks the attributes, and finds among them a sequence that reads the weights from
+    Keras whenever it is asked. It never holds a list of its own, so both always see the same weights. `variables` and
     `weights` are Keras' own lists, of `keras.Variable`s, as every Keras model that holds the object reads them;
     `trainable_variables` are the `tf.Variable`s behind them, which TFP's optimizers want.
     """

@@ -183,10 +183,7 @@ class _Reader:
 
     def _object(self, config: dict) -> Any:
         namespace, _, name = config["class"].partition(".")
-        if namespace == "registered":
-            cls = self._registered({"name": name})
-        else:
-            cls = _class_named(namespace, name)
+        cls = self._registered({"name": name}) if namespace == "registered" else _class_named(namespace, name)
         if not isinstance(cls, type):
             raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
         return cls(**{key: self.read(value) for key, value in config["arguments"].items()})

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,7 +35,7 @@ def shared_state() -> list:
         [vars(kind).get("_read_variable_op") for kind in variable.__mro__],
         [logging.getLogger(name).level for name in ("tensorflow", "absl")],
         dict(os.environ),
-        np.random.get_state()[1].tolist(),
+        random.getstate(),
     ]
 
 

@@ -170,7 +170,8 @@ def _end_shapes(layers: Sequence[Bijector]) -> tuple[tuple[int, ...] | None, tup
         if z_shape is not None and x_shape is not None and z_shape != x_shape[-len(z_shape) :]:
             if x_shape != z_shape[-len(x_shape) :]:
                 raise ValueError(
-                    f"`bijectors` must fit: {layer.name} takes events of shape {list(z_shape)}, and gets {list(x_shape)}."
+                    f"`bijectors` must fit: {layer.name} takes events of shape {list(z_shape)}, "
+                    f"and gets {list(x_shape)}."
                 )
             x_shape = None  # this layer fixes more dimensions
         z_shape = x_shape if x_shape is not None else z_shape

@@ -42,7 +42,8 @@ class Conditioner(Captured, keras.layers.Layer):
     def _known_outputs(self) -> int:
         if self.num_outputs is None:
             raise ValueError(
-                f"{type(self).__name__} needs `num_outputs` where no Coupling or Autoregressive says how many there are."
+                f"{type(self).__name__} needs `num_outputs` where no Coupling or Autoregressive "
+                "says how many there are."
             )
         return self.num_outputs
 
