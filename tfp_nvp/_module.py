@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp._captured import Captured
-from tfp_nvp._serialization import deserialize, serialize
+from tfp_nvp._serialization import deserialize, from_parts, serialize, to_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -101,7 +101,7 @@ class Module(Captured, keras.layers.Layer):
 
     def __reduce__(self) -> tuple:
         weights = [variable.numpy() for variable in self.variables]
-        return _rebuild, (type(self), _portable(self._captured), settings_of(self), weights)
+        return _rebuild, (to_parts(self), settings_of(self), weights)
 
     def copy(self, **overrides: Any) -> Any:
         """A copy with other arguments that shares this object's weights.
@@ -233,61 +233,8 @@ def _settings_of_one(layer: keras.layers.Layer) -> dict[str, Any]:
     return settings | ({"changed_variables": changed} if changed else {})
 
 
-class _Stock:
-    """A stock bijector or distribution by its class and arguments: TFP's own can't always be pickled."""
-
-    def __init__(self, cls: type, arguments: dict[str, Any]):
-        self.cls, self.arguments = cls, arguments
-
-
-class _Network:
-    """A Keras layer by its class and config, and without weights: the object that holds it has them."""
-
-    def __init__(self, layer: keras.layers.Layer):
-        self.cls, self.config, self.layer = type(layer), layer.get_config(), None
-
-    @classmethod
-    def of(cls, layer: keras.layers.Layer) -> _Network:
-        """The same one for everybody who holds the layer, so that it stays one layer."""
-        network = vars(layer).get("_portable")
-        if network is None or network.config != layer.get_config():
-            network = vars(layer)["_portable"] = cls(layer)
-        return network
-
-    def rebuilt(self) -> keras.layers.Layer:
-        """The layer made anew, once."""
-        if self.layer is None:
-            self.layer = self.cls.from_config(self.config)
-        return self.layer
-
-
-def _portable(value: Any) -> Any:
-    """`value` with every stock object in it as a `_Stock`, and every Keras layer as a `_Network`."""
-    if isinstance(value, keras.layers.Layer) and not isinstance(value, Module):
-        return _Network.of(value)
-    if isinstance(value, (tfb.Bijector, tfd.Distribution)) and not isinstance(value, Module):
-        return _Stock(type(value), _portable(dict(value.parameters)))
-    return _mapped(_portable, value)
-
-
-def _from_portable(value: Any) -> Any:
-    if isinstance(value, _Stock):
-        return value.cls(**_from_portable(value.arguments))
-    if isinstance(value, _Network):
-        return value.rebuilt()
-    return _mapped(_from_portable, value)
-
-
-def _mapped(function: Any, value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: function(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(function(item) for item in value)
-    return value
-
-
-def _rebuild(cls: type, arguments: dict[str, Any], settings: list, weights: list) -> Any:
-    module = cls(**_from_portable(arguments))
+def _rebuild(parts: Any, settings: list, weights: list) -> Any:
+    module = from_parts(parts)
     apply_settings(module, settings)
     for variable, value in zip(module.variables, weights, strict=True):
         variable.assign(value)

@@ -59,6 +59,16 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return _Reader(custom_objects or {}).read(config)
 
 
+def to_parts(value: Any) -> Any:
+    """What `serialize` gives, with Python's own classes and functions in it: for pickles and deep copies."""
+    return _PartsWriter().write(value)
+
+
+def from_parts(parts: Any) -> Any:
+    """What `to_parts` took apart, made anew."""
+    return _PartsReader({}).read(parts)
+
+
 class _Writer:
     """Writes values; remembers objects by identity, so that a second mention is a reference."""
 
@@ -95,7 +105,7 @@ class _Writer:
             return {"kind": "transformed_variable", "value": initial, "bijector": self.write(value.bijector)}
         is_tfp = isinstance(value, (tfp.bijectors.Bijector, tfp.distributions.Distribution))
         if is_tfp or (isinstance(value, Captured) and not isinstance(value, keras.layers.Layer)):
-            return {"kind": "object", "class": _class_name(type(value)), "arguments": self._arguments(value)}
+            return {"kind": "object", "class": self._class(type(value)), "arguments": self._arguments(value)}
         if isinstance(value, (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)):
             return {"kind": "keras", "config": keras.saving.serialize_keras_object(value)}
         if callable(value) and keras.saving.get_registered_object(keras.saving.get_registered_name(value)) is value:
@@ -104,6 +114,9 @@ class _Writer:
             f"{value!r} can't be written to a .keras file. If it is a function or class of your own, decorate it with "
             "keras.saving.register_keras_serializable(); else use save_weights or tf.train.Checkpoint."
         )
+
+    def _class(self, cls: type) -> Any:
+        return _class_name(cls)
 
     def _arguments(self, value: Any) -> dict[str, Any]:
         """The constructor's arguments that differ from their defaults."""
@@ -121,8 +134,27 @@ class _Writer:
         return arguments
 
 
+class _PartsWriter(_Writer):
+    """Leaves to Python what JSON has no words for."""
+
+    def write(self, value: Any) -> Any:
+        is_array = isinstance(value, (np.ndarray, np.generic, tf.Tensor))
+        return {"kind": "python", "value": value} if is_array else super().write(value)
+
+    def _object(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, keras.layers.Layer) and not isinstance(value, Captured):
+            return {"kind": "layer", "class": type(value), "config": value.get_config()}
+        if isinstance(value, (tf.Variable, tfp.util.TransformedVariable)):
+            return super()._object(value)
+        if isinstance(value, Captured) or getattr(value, "parameters", None) is not None:
+            return {"kind": "object", "class": type(value), "arguments": self._arguments(value)}
+        return {"kind": "python", "value": value}
+
+
 class _Reader:
     """Reads values; hands the same object to every reference."""
+
+    kinds: tuple[str, ...] = _KINDS
 
     def __init__(self, custom_objects: dict[str, Any]) -> None:
         self._custom = custom_objects
@@ -132,7 +164,7 @@ class _Reader:
         if not isinstance(config, dict):
             return config
         kind = config.get("kind")
-        if kind not in _KINDS:
+        if kind not in self.kinds:
             raise ValueError(f"The file holds a {kind!r}, which is nothing that `serialize` writes.")
         value = getattr(self, f"_{kind}")(config)
         if "number" in config:
@@ -187,6 +219,21 @@ class _Reader:
         if not isinstance(cls, type):
             raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
         return cls(**{key: self.read(value) for key, value in config["arguments"].items()})
+
+
+class _PartsReader(_Reader):
+    """Reads what `_PartsWriter` wrote: never a file."""
+
+    kinds = (*_KINDS, "python", "layer")
+
+    def _python(self, config: dict) -> Any:
+        return config["value"]
+
+    def _layer(self, config: dict) -> keras.layers.Layer:
+        return config["class"].from_config(config["config"])
+
+    def _object(self, config: dict) -> Any:
+        return config["class"](**{key: self.read(value) for key, value in config["arguments"].items()})
 
 
 def _array(value: Any, is_tensor: bool) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from tfp_nvp.bijectors.bijector import as_batch, check_condition, ensure_ends_in
 from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions._flow_spec import FlowSpec, FlowType
+from tfp_nvp.distributions._known_to_tfp import KnownToTFP
 from tfp_nvp.distributions.fittable import Density, as_fittable
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(Density):
+class Flow(KnownToTFP, Density):
     """The distribution of x = g(z), where z is drawn from a base and g is a bijector.
 
         log p(x | c) = log p_base(z) + log |det ∂z/∂x|,    z = g⁻¹(x; c)
@@ -265,52 +266,11 @@ class Flow(Density):
     def _broadcast_parameters_with_batch_shape(self, batch_shape: Any) -> Flow:
         return Flow(tfd.BatchBroadcast(self.distribution, batch_shape), self.bijector, name=self.name)
 
-    # Moments and distribution functions, where TFP knows them of a transformed distribution.
-
-    def _mean(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("mean", condition)
-
-    def _mode(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("mode", condition)
-
-    def _stddev(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("stddev", condition)
-
-    def _variance(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("stddev", condition) ** 2
-
-    def _covariance(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("covariance", condition)
-
-    def _entropy(self, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("entropy", condition)
-
-    def _cdf(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("cdf", condition, x)
-
-    def _log_cdf(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("log_cdf", condition, x)
-
-    def _survival_function(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("survival_function", condition, x)
-
-    def _log_survival_function(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("log_survival_function", condition, x)
-
-    def _quantile(self, value: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return self._known_to_tfp("quantile", condition, value)
-
     def _default_event_space_bijector(self) -> Any:
-        return self._as_stock().experimental_default_event_space_bijector()
+        return self.as_stock().experimental_default_event_space_bijector()
 
-    def _known_to_tfp(self, method: str, condition: Any, *values: tf.Tensor) -> tf.Tensor:
-        condition = self._check_condition(condition)
-        of_bijector = {} if self.bijector.condition_shape is None else {"condition": condition}
-        return getattr(self._as_stock(), method)(
-            *values, distribution_kwargs=self._for_base(condition), bijector_kwargs=of_bijector
-        )
-
-    def _as_stock(self) -> tfd.Distribution:
+    def as_stock(self) -> tfd.Distribution:
+        """The same distribution as TFP's own, which knows its moments and distribution functions where they are known."""
         return tfd.TransformedDistribution(self.distribution, self.bijector, name=self.name)
 
     # Where values enter. What follows trusts them.
@@ -362,31 +322,6 @@ class Flow(Density):
 # isinstance(flow, tfd.TransformedDistribution) holds by this registration (`abc.ABCMeta.register`) alone. Deriving from
 # that class would make every flow a CompositeTensor, which bijectors that own weights can't be part of.
 tfd.TransformedDistribution.register(Flow)
-
-
-@tfd.RegisterKL(Flow, Flow)
-def _kl_of_flows(a: Flow, b: Flow, name: str | None = None) -> tf.Tensor:
-    """KL of two flows with the same bijector: that of their bases, as an invertible map leaves it unchanged."""
-    if not a.bijector.is_same_map(b.bijector):
-        raise NotImplementedError("KL of two flows is known only if they share their bijector.")
-    return tfd.kl_divergence(a.distribution, b.distribution, name=name)
-
-
-@tfd.RegisterKL(Flow, tfd.Distribution)
-def _kl_of_flow_and_stock(a: Flow, b: tfd.Distribution, name: str | None = None) -> tf.Tensor:
-    return _kl_of_flows(a, _as_flow(b), name)
-
-
-@tfd.RegisterKL(tfd.Distribution, Flow)
-def _kl_of_stock_and_flow(a: tfd.Distribution, b: Flow, name: str | None = None) -> tf.Tensor:
-    return _kl_of_flows(_as_flow(a), b, name)
-
-
-def _as_flow(distribution: tfd.Distribution) -> Flow:
-    """A stock transformed distribution as a flow."""
-    if not isinstance(distribution, tfd.TransformedDistribution):
-        raise NotImplementedError(f"No KL(flow || {type(distribution).__name__}) is known.")
-    return Flow(distribution.distribution, distribution.bijector)
 
 
 def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
