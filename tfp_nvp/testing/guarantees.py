@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import tempfile
 from collections.abc import Callable
@@ -97,16 +96,10 @@ def saved_model(subject: Subject) -> tuple[float, str]:
     servable.compute = tf.function(
         lambda inputs: subject.compute(subject.module, inputs), input_signature=[specs], autograph=False
     )
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            tf.saved_model.save(servable, folder)
-            loaded = tf.saved_model.load(folder)
-            return compare(loaded.compute(subject.fresh()), subject.expected())
-    finally:
-        logger.setLevel(level)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(servable, folder)
+        loaded = tf.saved_model.load(folder)
+        return compare(loaded.compute(subject.fresh()), subject.expected())
 
 
 def batch_shapes(subject: Subject) -> tuple[float, str]:
