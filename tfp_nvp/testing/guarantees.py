@@ -48,8 +48,8 @@ def gradients(subject: Subject) -> tuple[float, str]:
 
 def no_stale_results(subject: Subject) -> tuple[float, str]:
     """After a weight was assigned, the same tensors give what new ones give."""
-    found = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
-    variables = [variable for variable in found.values() if variable.dtype.is_floating]
+    by_id = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
+    variables = [variable for variable in by_id.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
     before = subject.two_calls(subject.module, subject.inputs)  # held on to: a cache forgets what nobody holds

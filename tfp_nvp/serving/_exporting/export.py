@@ -62,7 +62,8 @@ def export(
       card: what the card should say besides what is known here, and apart from it, such as
         `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
       weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less; they are cast
-        back whenever they are read, and the card says what it does to the density of `warmup`'s first 256 rows, or
+        back whenever they are read, by your own `signatures` too; a weight that a signature does more with than to
+        read it whole stays as it is. The card says what it does to the density of `warmup`'s first 256 rows, or
         as many samples, and to a detector's scores and flags of them: its threshold stays as it was.
       verify: whether a new Python process, which imports TensorFlow only, loads the folder
         and compares what it gives with this one, before it is renamed.
