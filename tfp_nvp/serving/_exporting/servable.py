@@ -37,7 +37,7 @@ class Servable:
       parts: distribution, encoder and detector of the model.
       weights: the variables of the model.
       signatures: what Python computes of the model, by name.
-      halves: the variables that are stored in half precision in the place of weights, by the ids of the handles of these.
+      halves: the variables in half precision that are stored in place of weights, by the ids of the weights' handles.
       functions: the concrete functions that are saved, by signature.
       precomputed: the variables that hold values computed of weights alone.
       rounding: how far values are off with weights in half precision, for the card; None with exact weights.
