@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tests.conformance.cases import FLOWS, data, randomized
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving import ServedFlow, export
 from tfp_nvp.serving._exporting.cases import cases
 from tfp_nvp.serving._exporting.served import served
@@ -163,7 +164,7 @@ class Exported:
         if self.name == "encoder_of_two":
             ages, words = rng.normal(size=[n, 1]).astype("float32"), np.resize(["cat", "dog", "cow"], [n])
             return {"condition_age": ages, "condition_word": words}
-        shape = [5] if self.name == "encoder" else getattr(self.distribution, "condition_shape", None)
+        shape = [5] if self.name == "encoder" else as_fittable(self.distribution).condition_shape
         return None if shape is None else rng.normal(size=[n, *shape]).astype("float32")
 
     def keyword(self, raw: Any) -> dict[str, Any]:

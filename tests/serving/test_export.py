@@ -13,11 +13,12 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tfp_nvp.serving import export, load, read_card
+from tfp_nvp.serving._exporting import servable
 from tfp_nvp.serving._folders.versions import publish, temporary_sibling, versions
 from tfp_nvp.training import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions
-module = importlib.import_module("tfp_nvp.serving._exporting.export")
+exporting = importlib.import_module("tfp_nvp.serving._exporting.export")
 
 
 def stock(value=0.0):
@@ -89,13 +90,15 @@ def test_a_path_without_a_name_has_that_of_its_folder(path, tmp_path, monkeypatc
     assert read_card(export(stock(), path, verify=False))["name"] == "moons"
 
 
-@pytest.mark.parametrize("step", ["write_warmup", "verify_folder", "publish"])
-def test_a_failure_leaves_nothing(step, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("place", "step"), [(servable, "write_warmup"), (servable, "verify_folder"), (exporting, "publish")]
+)
+def test_a_failure_leaves_nothing(place, step, tmp_path, monkeypatch):
     def fail(*arguments):
         raise RuntimeError(step)
 
-    monkeypatch.setattr(module, "verify_folder", lambda folder, cases: None)
-    monkeypatch.setattr(module, step, fail)
+    monkeypatch.setattr(servable, "verify_folder", lambda folder, cases: None)
+    monkeypatch.setattr(place, step, fail)
     with pytest.raises(RuntimeError, match=step):
         export(stock(), tmp_path / "m")
     assert list((tmp_path / "m").iterdir()) == []
@@ -103,7 +106,7 @@ def test_a_failure_leaves_nothing(step, tmp_path, monkeypatch):
 
 def test_the_folder_is_hidden_until_it_is_checked(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "verify_folder", lambda folder, cases: seen.append((folder.name, versions(tmp_path))))
+    monkeypatch.setattr(servable, "verify_folder", lambda folder, cases: seen.append((folder.name, versions(tmp_path))))
     export(stock(), tmp_path)
     ((name, before),) = seen
     assert name.startswith(".")

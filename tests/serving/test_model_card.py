@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tests.serving.conftest import affine
+from tfp_nvp._module import tf_variables
 from tfp_nvp.serving import export, load, read_card, size_report
 from tfp_nvp.serving._exporting.precompute import MOST_IN_GRAPH
 
@@ -90,6 +92,34 @@ def test_integers(tmp_path):
     assert load(folder).log_prob(np.zeros([2, 3], np.uint8)).shape == (2,)
 
 
+def test_the_recipe_that_fit_was_given_is_named(tmp_path):
+    """Behind layers that standardize the data, in a model of a table and in a detector of anomalies."""
+    rows = np.random.default_rng(0).normal(size=[200, 2])
+
+    def recipe(event_shape, seed, condition_shape=None):
+        return nvp.NeuralSplineFlow(
+            event_shape, num_layers=2, hidden_units=8, condition_shape=condition_shape, seed=seed
+        )
+
+    fitted = nvp.fit(rows, flow=recipe, epochs=1, seed=0, verbose=0)
+    conditional = nvp.fit(rows, rows[:, :1], flow=recipe, epochs=1, seed=0, verbose=0)
+    detector = nvp.AnomalyDetector(seed=0).fit(rows, flow=recipe, false_positive_rate=0.05, steps=10, verbose=0)
+    fitted.save(tmp_path / "fitted.keras")
+    loaded = keras.saving.load_model(tmp_path / "fitted.keras")
+    for name, model in {"fitted": fitted, "conditional": conditional, "detector": detector, "loaded": loaded}.items():
+        folder = export(model, tmp_path / name, verify=False)
+        card, inner = read_card(folder)["model"], recipe([2], seed=0)
+        assert card["flow"] == "NeuralSplineFlow"
+        assert card["arguments"].items() >= {"event_shape": [2], "num_layers": 2, "hidden_units": 8}.items()
+        layers = [type(layer).__name__ for layer in inner.bijector.bijectors]
+        assert card["layers"][-len(layers) :] == layers
+        assert len(card["layers"]) > len(layers)
+        model = detector.model if model is detector else model
+        encoder = 0 if model.encoder is None else sum(int(tf.size(v)) for v in model.encoder.variables)
+        assert card["numbers"] == encoder + sum(int(tf.size(v)) for v in model.distribution.variables)
+        assert "| model | NeuralSplineFlow |" in readme(folder)
+
+
 def test_what_the_user_says_is_shown(tmp_path):
     about = {"test_nll": 1.25, "data": "a | b\nc", "columns": ["age", "größe"], "nothing": None}
     folder = export(tfd.Normal(tf.Variable(0.0), 1.0), tmp_path / "m", card=about, verify=False)
@@ -150,7 +180,7 @@ def test_the_largest_weights_have_their_names_and_bytes(exported):
     biggest = max(case.model.variables, key=lambda v: int(tf.size(v)))
     name, size = next(iter(largest.items()))
     assert size == 4 * int(tf.size(biggest))
-    assert name.split(" (")[0].split(":")[0] in {v.name.split(":")[0] for v in case.model.variables}
+    assert name.split(" (")[0].split(":")[0] in {v.name.split(":")[0] for v in tf_variables(case.model)}
     assert list(largest.values()) == sorted(largest.values(), reverse=True)
     assert len(largest) == min(10, sum(v.shape.rank >= 2 for v in case.model.variables))  # vectors are constants
 

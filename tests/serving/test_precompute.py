@@ -9,7 +9,8 @@ import tfp_nvp as nvp
 from tests.serving.conftest import encoded, shaken, spline
 from tfp_nvp import bijectors, conditioners, transformers
 from tfp_nvp.serving._exporting.cases import inputs_for, run
-from tfp_nvp.serving._exporting.precompute import MOST_IN_GRAPH, _changing, _of_weights, _source, precompute
+from tfp_nvp.serving._exporting.graphs import not_only_read, source
+from tfp_nvp.serving._exporting.precompute import MOST_IN_GRAPH, _of_weights, precompute
 from tfp_nvp.serving._exporting.served import served
 from tfp_nvp.serving._exporting.signatures import signatures, trace
 
@@ -65,7 +66,7 @@ def test_nothing_of_weights_alone_is_left(before_and_after):
 
     def computed(functions):
         graphs = [function.graph for function in functions.values()]
-        changing = _changing(graphs)
+        changing = not_only_read(graphs)
         for graph in graphs:
             handles = [inner.name for outer, inner in graph.captures if id(outer) not in changing]
             for name in _of_weights(graph, handles):
@@ -143,7 +144,7 @@ def test_a_tensor_of_several_wrapped_in_one_is_seen_through():
     while output.op.type == "Identity":
         output = output.op.inputs[0]
     assert output.op.type == "IdentityN"
-    assert _source(output).op.type == "AddV2"
+    assert source(output).op.type == "AddV2"
 
 
 class Reading(tf.Module):
@@ -267,7 +268,7 @@ def test_a_graph_that_can_not_be_divided_is_left_as_it_is(monkeypatch):
     def fails(*args):
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr("tfp_nvp.serving._exporting.precompute._imported", fails)
+    monkeypatch.setattr("tfp_nvp.serving._exporting.precompute.imported", fails)
     module = Counting()
     function = module.counted.get_concrete_function()
     with pytest.warns(UserWarning, match="at every request what depends on weights alone: no such operation"):

@@ -1,7 +1,7 @@
 """Matrices in half precision: stored so, used so, and everything else as it was."""
 
 import collections
-import contextlib
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -13,11 +13,13 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 import tfp_nvp as nvp
 from tests.serving.conftest import affine, encoded, shaken, spline
+from tfp_nvp._module import tf_variables
 from tfp_nvp.serving import export, load, read_card
 from tfp_nvp.serving._exporting.cases import inputs_for, run
+from tfp_nvp.serving._exporting.precompute import precompute
 from tfp_nvp.serving._exporting.served import served
-from tfp_nvp.serving._exporting.signatures import signatures, weights_of
-from tfp_nvp.serving._exporting.weights import _class_that_reads, halved, read_as
+from tfp_nvp.serving._exporting.signatures import Signature, signatures, trace, weights_of
+from tfp_nvp.serving._exporting.weights import halved, reading
 from tfp_nvp.training import FlowModel
 
 tfd = tfp.distributions
@@ -147,21 +149,13 @@ def test_the_cards_errors_are_those_of_the_rows_given(dtype, tmp_path):
     assert cost["mean_error"] == pytest.approx(error.mean(), rel=0.02)
     assert cost["max_error"] == pytest.approx(error.max(), rel=0.02)
     assert f"stored as {dtype}; log_prob of 256 rows is off by" in (folder / "assets.extra/README.md").read_text()
-    matrices = [int(tf.size(weight)) for weight in model.variables if is_matrix(weight)]
+    matrices = [int(tf.size(weight)) for weight in tf_variables(model) if is_matrix(weight)]
     assert next(iter(read_card(folder)["size"]["largest"].values())) == 2 * max(matrices)
 
 
 def test_bfloat16_costs_more_than_float16(halves):
     errors = [read_card(halves("spline", dtype)[1])["weights"]["mean_error"] for dtype in HALF]
     assert 4.0 < errors[1] / errors[0] < 16.0  # three bits
-
-
-def test_other_threads_read_what_they_have():
-    weight = tf.Variable([[1.0 / 3.0]])
-    half = tf.Variable(tf.cast(weight, tf.bfloat16))
-    with read_as({id(weight): half}), ThreadPoolExecutor(1) as other:
-        assert tf.convert_to_tensor(weight).numpy().item() == tf.cast(half, tf.float32).numpy().item()
-        assert other.submit(lambda: tf.convert_to_tensor(weight).numpy().item()).result() == np.float32(1.0 / 3.0)
 
 
 def test_a_weight_that_float16_can_not_hold(tmp_path):
@@ -187,34 +181,98 @@ def test_vectors_far_from_zero_lose_nothing(tmp_path):
     assert read_card(folder)["weights"]["max_error"] == 0.0
 
 
-def test_variables_are_read_as_before_afterwards():
-    kind, fine = _class_that_reads(), 1.0 + 2.0**-12
-    before, weight, other = kind._read_variable_op, tf.Variable([[fine]]), tf.Variable([[fine]])
-    for error in (None, RuntimeError("on the way")):
-        with contextlib.suppress(RuntimeError), read_as(halved([weight], "float16")):
-            assert tf.function(lambda: weight + 0.0)() == 1.0
-            assert tf.function(lambda: tf.matmul(other, weight))() == fine
-            if error is not None:
-                raise error
-        assert kind._read_variable_op is before
-        assert tf.function(lambda: weight + 0.0)() == weight == fine
+def test_weights_are_read_exactly_while_a_model_is_exported():
+    """By this thread and by others, from the graphs that are traced too: no class of TensorFlow's is changed."""
+    fine = 1.0 + 2.0**-12
+    model = tfd.Independent(tfd.Normal(tf.Variable([[fine]]), tf.Variable([[1.0]])), 2)
+    weight, cls, seen = model.distribution.loc, type(model.distribution.loc), []
+    methods = {base: dict(vars(base)) for base in cls.__mro__}
 
+    def look():
+        seen.append(tf.function(lambda: weight + 0.0)().numpy().item())
+        assert {base: dict(vars(base)) for base in cls.__mro__} == methods
 
-def test_an_export_that_fails_leaves_the_reading_of_variables_alone(tmp_path):
-    traced = []
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 3])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 1, 1], name="x")])
     def own(x):
-        traced.append(x)
-        if len(traced) > 1:  # the first is outside
-            raise RuntimeError("on the way")
-        return {"y": x}
+        with tf.init_scope():
+            look()
+            with ThreadPoolExecutor(1) as other:
+                other.submit(look).result()
+        return {"y": x - weight}
 
-    kind = _class_that_reads()
-    before = kind._read_variable_op
-    with pytest.raises(RuntimeError, match="on the way"):
-        export(affine(), tmp_path / "m", signatures={"own": own}, weights_dtype="float16", verify=False)
-    assert kind._read_variable_op is before
+    with tempfile.TemporaryDirectory() as folder:
+        export(model, folder + "/m", signatures={"own": own}, weights_dtype="float16", verify=False)
+    look()
+    assert len(seen) >= 3
+    assert set(seen) == {fine}
+
+
+def gradient_of_one(x):
+    """A function with a gradient of its own."""
+    return tf.custom_gradient(lambda v: (v, lambda upstream: upstream))(x)
+
+
+def counted(x, weight):
+    """Reads a weight within a loop."""
+    (_, y) = tf.while_loop(lambda i, y: i < 2, lambda i, y: (i + 1, y - weight), [0, x])
+    return y
+
+
+def chosen(x, weight):
+    """Reads a weight within both branches, and within a function that they call."""
+    inner = tf.function(lambda: weight + 0.0)
+    return tf.cond(tf.reduce_sum(x) > 0.0, lambda: x - inner(), lambda: x - weight - inner())
+
+
+def switched(x, weight):
+    """Has other inputs of a branch before the weight's."""
+    index = tf.cast(tf.reduce_sum(x) > 0.0, tf.int32)
+    return tf.switch_case(index, [lambda: 2.0 * x - weight * 2.0, lambda: x - weight])
+
+
+WAYS = {
+    "plainly": lambda x, weight: x - weight,
+    "alone": lambda x, weight: x * 0.0 + weight[None],
+    "through a gradient of one's own": lambda x, weight: x - gradient_of_one(tf.convert_to_tensor(weight)),
+    "in a loop": counted,
+    "in a branch": chosen,
+    "in a case": switched,
+    "in functions": lambda x, weight: tf.function(lambda v: tf.function(lambda u: u - weight)(v) - weight)(x),
+    "in a loop in a branch": lambda x, weight: tf.cond(
+        tf.reduce_sum(x) > 0.0, lambda: counted(x, weight), lambda: counted(-x, weight)
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_graph_reads_the_halves_in_whatever_way_it_read_the_weights(way):
+    rng = np.random.default_rng(0)
+    weight = tf.Variable(rng.normal(size=[3, 2]), dtype=tf.float32)
+    signature = Signature(lambda x: {"y": WAYS[way](x, weight)}, {"x": tf.TensorSpec([None, 3, 2], name="x")}, {})
+    exact = trace({"f": signature})["f"]
+    for dtype in HALF:
+        halves = halved([weight], dtype)
+        half = reading({"f": exact}, halves)["f"]
+        rounded = tf.Variable(tf.cast(tf.cast(weight, dtype), tf.float32))
+        for x in (tf.ones([4, 3, 2]), -tf.ones([4, 3, 2])):
+            expected = WAYS[way](x, rounded)
+            np.testing.assert_allclose(half(x=x)["y"], expected, rtol=1e-6)
+            np.testing.assert_allclose(exact(x=x)["y"], WAYS[way](x, weight), rtol=1e-6)
+        assert {id(variable) for variable in half.variables} == {id(variable) for variable in halves.values()}
+        assert half.structured_input_signature == exact.structured_input_signature
+        assert precompute({"f": half}, but=halves.values())[0]["f"](x=x)["y"].shape == [4, 3, 2]
+
+
+@pytest.mark.parametrize("use", [
+    lambda x, weight: tf.gather(weight, tf.cast(x[:, 0, 0], tf.int32)),
+    lambda x, weight: x - weight.assign(weight + 1.0),
+])  # fmt: skip
+def test_a_weight_that_is_not_only_read_stays_what_it_is(use):
+    weight = tf.Variable([[1.0 + 2.0**-12, 2.0]])
+    exact = trace({"f": Signature(lambda x: {"y": use(x, weight)}, {"x": tf.TensorSpec([None, 1, 2], name="x")}, {})})[
+        "f"
+    ]
+    assert reading({"f": exact}, halved([weight], "float16"))["f"] is exact
 
 
 def test_own_signatures_read_the_stored_weights(tmp_path):

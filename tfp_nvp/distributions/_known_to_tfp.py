@@ -33,31 +33,11 @@ class KnownToTFP:
     functions if an event is not one number.
     """
 
-    (
-        _mean,
-        _mode,
-        _stddev,
-        _covariance,
-        _entropy,
-        _cdf,
-        _log_cdf,
-        _survival_function,
-        _log_survival_function,
-        _quantile,
-    ) = (
-        _asked_of_stock(method)
-        for method in (
-            "mean",
-            "mode",
-            "stddev",
-            "covariance",
-            "entropy",
-            "cdf",
-            "log_cdf",
-            "survival_function",
-            "log_survival_function",
-            "quantile",
-        )
+    _mean, _mode, _stddev, _covariance, _entropy = map(
+        _asked_of_stock, ("mean", "mode", "stddev", "covariance", "entropy")
+    )
+    _cdf, _log_cdf, _survival_function, _log_survival_function, _quantile = map(
+        _asked_of_stock, ("cdf", "log_cdf", "survival_function", "log_survival_function", "quantile")
     )
 
     def _variance(self, condition: Any = None) -> tf.Tensor:

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tfp_nvp import checks
 from tfp_nvp._captured import default_name
 from tfp_nvp._module import Module
+from tfp_nvp.distributions.recipe import recipe_of
 
 tfd = tfp.distributions
 
@@ -41,6 +42,10 @@ class Fittable(Module):
     def as_flow(self) -> Any:
         """The flow of real numbers that it is or holds; None where there is none."""
         return None
+
+    def recipe(self) -> dict[str, Any]:
+        """The `name` of its recipe, and the recipe's `arguments` as JSON values, for a card."""
+        return recipe_of(type(self), self.parameters)
 
     def parts(self) -> list[Module]:
         """Its layers from the data to the base, as a summary shows them."""
@@ -130,6 +135,9 @@ class StockDistribution(Fittable):
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
         return getattr(self.distribution, "condition_shape", None)
+
+    def recipe(self) -> dict[str, Any]:
+        return recipe_of(type(self.distribution), self.distribution.parameters)
 
     @property
     def is_initialized(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions._flow_spec import FlowSpec, FlowType
 from tfp_nvp.distributions._known_to_tfp import KnownToTFP
 from tfp_nvp.distributions.fittable import Density, as_fittable
+from tfp_nvp.distributions.recipe import checked_recipe
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -32,6 +33,8 @@ class Flow(KnownToTFP, Density):
     Args:
       distribution: the base, any `tfd.Distribution` with an event of z's shape.
       bijector: g, ours or one of TFP's own.
+      recipe: for a flow made of another one, the `recipe()` of that one, which its card shows: a dict of a `name` and
+        of `arguments` that are JSON values.
       name: name of its ops.
 
     Raises:
@@ -54,6 +57,7 @@ class Flow(KnownToTFP, Density):
         bijector: tfb.Bijector,
         *,
         parameters: Any = None,
+        recipe: Mapping[str, Any] | None = None,
         name: str | None = None,
     ):
         if not isinstance(distribution, tfd.Distribution):
@@ -82,6 +86,7 @@ class Flow(KnownToTFP, Density):
         self._distribution = distribution
         self._base = as_fittable(distribution)
         self._bijector = bijector
+        object.__setattr__(self, "_recipe", None if recipe is None else checked_recipe(recipe))
         self._condition_shape = next(iter(condition_shapes), None)
         self._static_event_shape = bijector.forward_event_shape(distribution.event_shape)
 
@@ -97,6 +102,9 @@ class Flow(KnownToTFP, Density):
 
     def as_flow(self) -> Flow:
         return self
+
+    def recipe(self) -> dict[str, Any]:
+        return super().recipe() if self._recipe is None else dict(self._recipe)
 
     def parts(self) -> list[Module]:
         return [*self.bijector.parts(), *([self._base] if self._base.variables else [])]
@@ -270,7 +278,7 @@ class Flow(KnownToTFP, Density):
         return self.as_stock().experimental_default_event_space_bijector()
 
     def as_stock(self) -> tfd.Distribution:
-        """The same distribution as TFP's own, which knows its moments and distribution functions where they are known."""
+        """The same distribution as one of TFP's own, which knows its moments and distribution functions."""
         return tfd.TransformedDistribution(self.distribution, self.bijector, name=self.name)
 
     # Where values enter. What follows trusts them.

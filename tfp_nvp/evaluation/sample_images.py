@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
-from tfp_nvp.distributions import Dequantized
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.evaluation.images import sheet
 
 
@@ -74,9 +74,9 @@ class SampleImages(keras.callbacks.Callback):
             raise ValueError(f"`condition` does not fit: the model {needs}.")
         if self.condition is not None and self.model.encoder is None:
             expected = list(self.model.distribution.condition_shape)
-            given = list(np.shape(self.condition))
-            if given[1:] != expected or len(given) != len(expected) + 1:
-                raise ValueError(f"`condition` must have a row for each image, [n, *{expected}]; got shape {given}.")
+            shape = list(np.shape(self.condition))
+            if shape[1:] != expected or len(shape) != len(expected) + 1:
+                raise ValueError(f"`condition` must have a row for each image, [n, *{expected}]; got shape {shape}.")
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._writer = None if self.log_dir is None else tf.summary.create_file_writer(str(self.log_dir))
@@ -85,9 +85,7 @@ class SampleImages(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if (epoch + 1) % self.every:
             return
-        distribution = self.model.distribution
-        levels = distribution.levels if isinstance(distribution, Dequantized) else None
-        picture = sheet(self._draw().numpy(), levels=levels)
+        picture = sheet(self._draw().numpy(), levels=as_fittable(self.model.distribution).levels)
         if self.folder is not None:
             png = tf.io.encode_png(picture)
             tf.io.write_file(str(self.folder / f"epoch_{epoch + 1:04d}.png"), png)
@@ -102,5 +100,5 @@ class SampleImages(keras.callbacks.Callback):
 
     def _sample(self) -> tf.Tensor:
         shape = () if self.condition is not None else (self.count,)
-        given = {} if self.condition is None else {"condition": self.condition}
-        return self.model.sample(shape, seed=self.seed, temperature=self.temperature, **given)
+        condition = {} if self.condition is None else {"condition": self.condition}
+        return self.model.sample(shape, seed=self.seed, temperature=self.temperature, **condition)

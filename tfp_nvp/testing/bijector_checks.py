@@ -129,7 +129,7 @@ def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims
     x = rows_of("x", x, event_ndims, bijector.dtype)
     inputs = {"x": x}
     if condition is not None:
-        shape = getattr(bijector, "condition_shape", None)
+        shape = condition_shape_of(bijector)
         condition_ndims = len(static_shape(condition)) - x_batch_ndims if shape is None else len(shape)
         inputs["condition"] = rows_of("condition", condition, condition_ndims, bijector.dtype)
     # Through tf.identity, so that TFP's cache does not know which x this z is of.
@@ -191,6 +191,11 @@ def _log_det(subject: Subject, start: str, end: str) -> tuple[float, str]:
     function: Callable = lambda inputs: subject.compute(subject.module, inputs)[end]  # noqa: E731
     name = "forward_log_det" if start == "z" else "inverse_log_det"
     return compare({name: subject.expected()[name]}, {name: autodiff_log_det(function, subject.fresh(), start)})
+
+
+def condition_shape_of(bijector: tfb.Bijector) -> tuple[int, ...] | None:
+    """The shape of one condition; None for a bijector that takes none, or, as stock ones, does not say."""
+    return getattr(bijector, "condition_shape", None)
 
 
 def _one_pass(subject: Subject) -> tuple[float, str]:

@@ -12,8 +12,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.testing import guarantees
-from tfp_nvp.testing.bijector_checks import bijector_subject, measure_maps, measure_module, static_shape
+from tfp_nvp.testing.bijector_checks import (
+    bijector_subject,
+    condition_shape_of,
+    measure_maps,
+    measure_module,
+    static_shape,
+)
 from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
 from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
 
@@ -124,7 +131,7 @@ def check_flow(
 def _inputs(flow: Any, x: Any, condition: Any, row_ndims: int) -> Tensors:
     inputs = {"x": rows_of("x", x, row_ndims, flow.dtype)}
     if condition is not None:
-        shape = getattr(flow, "condition_shape", None)
+        shape = as_fittable(flow).condition_shape
         ndims = len(static_shape(condition)) - (len(static_shape(x)) - row_ndims) if shape is None else len(shape)
         rows = rows_of("condition", condition, ndims, flow.dtype)
         # Between the rows and a condition's own dimensions, ones that broadcast with the batch.
@@ -144,7 +151,7 @@ def _measure_bijector(report: Report, flow: Any, inputs: Mapping[str, tf.Tensor]
 
 def _bijector_condition(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor | None:
     """The condition of every event of x, if the bijector takes one."""
-    shape = getattr(flow.bijector, "condition_shape", None)
+    shape = condition_shape_of(flow.bijector)
     if shape is None:
         return None
     batch = inputs["x"].shape[: inputs["x"].shape.rank - len(flow.event_shape)]
@@ -173,7 +180,7 @@ def _sum_of_parts(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tuple[float, st
     x = tf.identity(inputs["x"])
     z = tf.identity(flow.bijector.inverse(x, **keywords))
     log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **keywords)
-    takes_condition = getattr(flow.distribution, "condition_shape", None) is not None
+    takes_condition = as_fittable(flow.distribution).condition_shape is not None
     log_prob = flow.distribution.log_prob(z, **_keywords(inputs) if takes_condition else {})
     return compare(_log_prob(flow, inputs), {"log_prob": log_prob + log_det})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import tempfile
 from collections.abc import Callable
@@ -49,8 +48,8 @@ def gradients(subject: Subject) -> tuple[float, str]:
 
 def no_stale_results(subject: Subject) -> tuple[float, str]:
     """After a weight was assigned, the same tensors give what new ones give."""
-    found = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
-    variables = [variable for variable in found.values() if variable.dtype.is_floating]
+    by_id = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
+    variables = [variable for variable in by_id.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
     before = subject.two_calls(subject.module, subject.inputs)  # held on to: a cache forgets what nobody holds
@@ -97,16 +96,10 @@ def saved_model(subject: Subject) -> tuple[float, str]:
     servable.compute = tf.function(
         lambda inputs: subject.compute(subject.module, inputs), input_signature=[specs], autograph=False
     )
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            tf.saved_model.save(servable, folder)
-            loaded = tf.saved_model.load(folder)
-            return compare(loaded.compute(subject.fresh()), subject.expected())
-    finally:
-        logger.setLevel(level)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(servable, folder)
+        loaded = tf.saved_model.load(folder)
+        return compare(loaded.compute(subject.fresh()), subject.expected())
 
 
 def batch_shapes(subject: Subject) -> tuple[float, str]:

@@ -6,7 +6,6 @@ import collections
 import datetime
 import importlib.metadata
 import json
-import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Dequantized
 from tfp_nvp.serving._exporting.served import Served, Specs
 from tfp_nvp.serving._exporting.signatures import Signature
 from tfp_nvp.serving._folders.model_card import EXTRA, hashes, size_report
@@ -34,7 +32,7 @@ def write_card(
     folder: Path,
     name: str,
     model: Served,
-    made: dict[str, Signature],
+    signatures: dict[str, Signature],
     weights: list[tf.Variable],
     rounding: dict[str, Any] | None,
     about: Mapping[str, Any] | None,
@@ -45,7 +43,7 @@ def write_card(
       folder: of the version.
       name: of the model.
       model: what is served.
-      made: its signatures.
+      signatures: its signatures.
       weights: its variables, as they were before any rounding.
       rounding: what storing them in half precision costs, or None.
       about: what the user says of it: JSON values by name.
@@ -56,9 +54,10 @@ def write_card(
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "about": dict(about or {}),
         "model": _model(model, weights),
-        "data": _data(model, made["log_prob"].inputs),
+        "data": _data(model, signatures["log_prob"].inputs),
         "signatures": {
-            key: {"inputs": _shown(each.inputs), "outputs": _shown(each.outputs)} for key, each in made.items()
+            key: {"inputs": _shown(signature.inputs), "outputs": _shown(signature.outputs)}
+            for key, signature in signatures.items()
         },
         "detector": None if model.detector is None else model.detector.describe(),
         "weights": {"dtype": "as trained"} if rounding is None else rounding,
@@ -83,14 +82,14 @@ def checked_about(about: Mapping[str, Any] | None) -> None:
 
 
 def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
-    inner = model.distribution.flow if isinstance(model.distribution, Dequantized) else model.distribution
+    flow = model.fittable.as_flow()
+    recipe = (model.fittable if flow is None else flow).recipe()
+    bijector = getattr(model.distribution, "bijector", None) if flow is None else flow.bijector
     return {
         "distribution": type(model.distribution).__name__,
-        "flow": type(inner).__name__,
-        "arguments": {
-            key: _plain(value) for key, value in inner.parameters.items() if key not in ("name", "parameters")
-        },
-        "layers": [type(layer).__name__ for layer in _layers(getattr(inner, "bijector", None))],
+        "flow": recipe["name"],
+        "arguments": recipe["arguments"],
+        "layers": [type(layer).__name__ for layer in _layers(bijector)],
         "numbers": int(sum(np.prod(weight.shape, dtype=np.int64) for weight in weights)),
         "trainable_numbers": int(sum(np.prod(v.shape, dtype=np.int64) for v in weights if v.trainable)),
         "encoder": None if model.encoder is None else model.encoder.name,
@@ -106,30 +105,14 @@ def _layers(bijector: Any) -> list[Any]:
 
 
 def _data(model: Served, inputs: Specs) -> dict[str, Any]:
-    found = _shown({"x": inputs["x"]})["x"]
-    levels = getattr(model.distribution, "levels", None)
+    x = inputs["x"]
     condition = _shown({key: spec for key, spec in inputs.items() if key not in ("x", "seed")})
     return {
-        "event_shape": found["shape"][1:],
-        "dtype": found["dtype"],
-        "levels": levels,
+        "event_shape": x.shape[1:].as_list(),
+        "dtype": x.dtype.name,
+        "levels": model.fittable.levels,
         "condition": condition or None,
     }
-
-
-def _plain(value: Any) -> Any:
-    """A JSON value that shows an argument."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no infinity
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, tf.DType):
-        return value.name
-    if isinstance(value, (list, tuple, tf.TensorShape)):
-        return [_plain(each) for each in value]
-    return getattr(value, "name", None) or type(value).__name__
 
 
 def _shown(specs: Specs) -> dict[str, Any]:
@@ -146,16 +129,18 @@ def _version(package: str) -> str | None:
 def _readme(card: dict[str, Any]) -> str:
     """The card for people, in Markdown."""
     model, data, size = card["model"], card["data"], card["size"]
-    inner = model["flow"] if data["levels"] is None else f"{model['flow']}, {data['levels']} levels"
+    is_of_integers = data["levels"] is not None
     rows = {
-        "model": f"{model['distribution']} ({inner})" if data["levels"] else inner,
-        "layers": ", ".join(f"{each} × {count}" for each, count in collections.Counter(model["layers"]).items()) or "–",
+        "model": f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
+        if is_of_integers
+        else model["flow"],
+        "layers": ", ".join(f"{name} × {count}" for name, count in collections.Counter(model["layers"]).items()) or "–",
         "numbers": f"{model['numbers']:,}, of which {model['trainable_numbers']:,} were trained",
         "an event": f"{data['dtype']} {data['event_shape']}",
-        "condition": ", ".join(f"{key}: {each['dtype']} {each['shape'][1:]}" for key, each in data["condition"].items())
+        "condition": ", ".join(f"{key}: {spec['dtype']} {spec['shape'][1:]}" for key, spec in data["condition"].items())
         if data["condition"]
         else "none",
-        "made": f"{card['created']} with " + ", ".join(f"{key} {each}" for key, each in card["versions"].items()),
+        "made": f"{card['created']} with " + ", ".join(f"{key} {version}" for key, version in card["versions"].items()),
         "size": f"{size['total']:,} bytes",
     }
     if "max_error" in card["weights"]:
@@ -169,10 +154,10 @@ def _readme(card: dict[str, Any]) -> str:
                 f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
     if card["detector"]:
-        found = card["detector"]
+        detector = card["detector"]
         rows["anomaly threshold"] = (
-            f"{found['threshold']:.6g}, for a false-positive rate of {found['false_positive_rate']:g} on "
-            f"{found['calibration_rows']:,} held-out rows"
+            f"{detector['threshold']:.6g}, for a false-positive rate of {detector['false_positive_rate']:g} on "
+            f"{detector['calibration_rows']:,} held-out rows"
         )
     lines = [f"# {card['name']}", "", "A normalizing flow, exported by tfp_nvp for TensorFlow Serving.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
@@ -180,8 +165,8 @@ def _readme(card: dict[str, Any]) -> str:
         lines += ["", "## Notes", "", "| | |", "|---|---|"]
         lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in card["about"].items()]
     lines += ["", "## Signatures", "", "| signature | inputs | outputs | operations |", "|---|---|---|---|"]
-    for key, each in card["signatures"].items():
-        inputs, outputs = _tensors(each["inputs"]), _tensors(each["outputs"])
+    for key, signature in card["signatures"].items():
+        inputs, outputs = _tensors(signature["inputs"]), _tensors(signature["outputs"])
         lines.append(f"| {key} | {inputs} | {outputs} | {size['operations'].get(key, '')} |")
     lines += [
         "",
@@ -211,4 +196,4 @@ def _tensors(tensors: dict[str, Any]) -> str:
     def sizes(shape: list[int | None]) -> str:
         return ", ".join("n" if size is None else str(size) for size in shape)
 
-    return ", ".join(f"{name} {each['dtype']} [{sizes(each['shape'])}]" for name, each in tensors.items())
+    return ", ".join(f"{name} {spec['dtype']} [{sizes(spec['shape'])}]" for name, spec in tensors.items())

@@ -14,20 +14,20 @@ from tfp_nvp.serving._exporting.verify import Arrays, Case
 _NUM_ROWS = 8
 
 
-def cases(model: Served, made: dict[str, Signature], x: Any = None, condition: Any = None) -> dict[str, Case]:
+def cases(model: Served, signatures: dict[str, Signature], x: Any = None, condition: Any = None) -> dict[str, Case]:
     """Some rows of inputs for each signature, and what Python makes of them, outside any graph."""
-    inputs = inputs_for(model, made, x, condition)
-    return {name: Case(pick(inputs, each), run(each, inputs)) for name, each in made.items()}
+    inputs = inputs_for(model, signatures, x, condition)
+    return {name: Case(pick(inputs, signature), run(signature, inputs)) for name, signature in signatures.items()}
 
 
 def inputs_for(
-    model: Served, made: dict[str, Signature], x: Any = None, condition: Any = None, most: int = _NUM_ROWS
+    model: Served, signatures: dict[str, Signature], x: Any = None, condition: Any = None, most: int = _NUM_ROWS
 ) -> Arrays:
     """Rows of every input that a flow's signatures take, by name.
 
     Args:
       model: what is served.
-      made: its signatures.
+      signatures: its signatures.
       x: rows of data, or None for samples of the model.
       condition: rows of the raw condition (a dict by input name if there are several), or
         None for the encoder's center, or zeros.
@@ -40,25 +40,25 @@ def inputs_for(
     center = getattr(model.encoder, "center", None)
     if condition is None and center is not None:  # where `fit` standardizes: zeros may be far from any data
         condition = np.tile(np.asarray(center), (most, 1))
-    given = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
-    if given is not None and set(given) != set(specs):
-        raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(given)}.")
-    counts = [len(value) for value in ({} if given is None else given).values()] + ([] if x is None else [len(x)])
+    raw = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
+    if raw is not None and set(raw) != set(specs):
+        raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(raw)}.")
+    counts = [len(value) for value in ({} if raw is None else raw).values()] + ([] if x is None else [len(x)])
     num_rows = min([most, *counts])
     if num_rows < 1:
         raise ValueError("`warmup` and `warmup_condition` must hold at least one row.")
-    inputs = {name: _fit(name, None if given is None else given[name], spec, num_rows) for name, spec in specs.items()}
+    inputs = {name: _fit(name, None if raw is None else raw[name], spec, num_rows) for name, spec in specs.items()}
     inputs["seed"] = np.stack([np.zeros(num_rows), np.arange(num_rows)], axis=-1).astype(np.int32)
-    if "sample_tempered" in made:
-        dtype = made["sample_tempered"].inputs["temperature"].dtype.as_numpy_dtype
+    if "sample_tempered" in signatures:
+        dtype = signatures["sample_tempered"].inputs["temperature"].dtype.as_numpy_dtype
         inputs["temperature"] = np.linspace(0.5, 1.0, num_rows, dtype=dtype)
-    spec = made["log_prob"].inputs["x"]
-    if x is None and "sample" in made:
-        inputs["x"] = run(made["sample"], inputs)["x"]
+    spec = signatures["log_prob"].inputs["x"]
+    if x is None and "sample" in signatures:
+        inputs["x"] = run(signatures["sample"], inputs)["x"]
     else:
         inputs["x"] = _fit("warmup", x, spec, num_rows)
-    if "encode" in made:
-        inputs["z"] = run(made["encode"], inputs)["z"]
+    if "encode" in signatures:
+        inputs["z"] = run(signatures["encode"], inputs)["z"]
     return inputs
 
 

@@ -7,25 +7,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-
-from tfp_nvp.serving._exporting.card import checked_about, write_card
-from tfp_nvp.serving._exporting.cases import cases, inputs_for, run
-from tfp_nvp.serving._exporting.graph_rules import check_graph
-from tfp_nvp.serving._exporting.precompute import precompute
-from tfp_nvp.serving._exporting.served import served
-from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, trace, weights_of
-from tfp_nvp.serving._exporting.signatures import signatures as flow_signatures
-from tfp_nvp.serving._exporting.verify import verify as verify_folder
-from tfp_nvp.serving._exporting.warmup import write_warmup
-from tfp_nvp.serving._exporting.weights import halved, read_as
+from tfp_nvp.serving._exporting.card import checked_about
+from tfp_nvp.serving._exporting.servable import Servable
 from tfp_nvp.serving._folders.version_labels import check_labels, set_labels
 from tfp_nvp.serving._folders.version_labels import labels as labels_of
 from tfp_nvp.serving._folders.versions import check_target, publish, temporary_sibling
-
-_ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 
 
 def export(
@@ -76,7 +62,8 @@ def export(
       card: what the card should say besides what is known here, and apart from it, such as
         `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
       weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less; they are cast
-        back whenever they are read, and the card says what it does to the density of `warmup`'s first 256 rows, or
+        back whenever they are read, by your own `signatures` too; a weight that a signature does more with than to
+        read it whole stays as it is. The card says what it does to the density of `warmup`'s first 256 rows, or
         as many samples, and to a detector's scores and flags of them: its threshold stays as it was.
       verify: whether a new Python process, which imports TensorFlow only, loads the folder
         and compares what it gives with this one, before it is renamed.
@@ -102,61 +89,20 @@ def export(
     if labels:
         labels_of(target)  # finds a damaged file before anything is written
     checked_about(card)
-    parts = served(model)
-    weights = weights_of(parts)
-    stored = {} if weights_dtype is None else halved(weights, weights_dtype)
-    made = flow_signatures(parts)
-    made |= own_signatures(signatures, made)
-    with read_as(stored):
-        traced = trace(made)
-    made = {name: made[name] for name in traced}
-    for name, function in traced.items():
-        check_graph(name, function)
-    functions, precomputed = precompute(traced, but=stored.values())
-    rounding = None
+    servable = Servable(model)
+    servable.add_signatures(signatures)
     if weights_dtype is not None:
-        exact, made = made, {name: each._replace(call=traced[name]) for name, each in made.items()}
-        inputs = inputs_for(parts, exact, warmup, warmup_condition, most=_ROUNDING_ROWS)
-        rounding = _rounding(weights_dtype, "log_prob" if parts.detector is None else "score", exact, made, inputs)
-    tried = cases(parts, made, warmup, warmup_condition)
+        servable.halve_weights(weights_dtype)
+    servable.trace()
+    servable.read_halves()
+    servable.precompute()
+    servable.compute_cases(warmup, warmup_condition)
     with temporary_sibling(target) as folder:
-        _save(ServingModule(parts, functions, precomputed), functions, folder)
-        first_rows = {name: {key: rows[:1] for key, rows in case.inputs.items()} for name, case in tried.items()}
-        write_warmup(folder, target.name, first_rows)
-        write_card(folder, target.name, parts, made, weights, rounding, card)
+        servable.save(folder)
+        servable.describe(folder, target.name, card)
         if verify:
-            verify_folder(folder, tried)
+            servable.verify(folder)
         published = publish(folder, target, version)
     if labels:  # of a version that is there: a label never stands for one that is not
         set_labels(target, labels, int(published.name))
     return published
-
-
-def _rounding(
-    dtype: str, name: str, exact: dict[str, Signature], rounded: dict[str, Signature], inputs: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """How far log_prob, or the score, of rows is off with weights in half precision, in nats; for the card."""
-    before, after = (run(made[name], inputs) for made in (exact, rounded))
-    error = np.abs(after[name].astype(np.float64) - before[name].astype(np.float64))
-    if not np.isfinite(error).all():
-        raise ValueError(f"`weights_dtype` = {dtype!r} gives densities that are not finite; leave it out.")
-    found = {"dtype": dtype, "output": name, "rows": len(error)}
-    found |= {"mean_error": float(error.mean()), "max_error": float(error.max())}
-    if name == "score":  # the threshold is that of exact weights
-        found["flags_changed"] = int(np.sum(before["is_anomaly"] != after["is_anomaly"]))
-    return found
-
-
-def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
-    """Both names of `log_prob` share one function; gradients, and shapes that loading infers again, stay out."""
-    named = {"serving_default": functions["log_prob"], **functions}
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(root, str(folder), signatures=named, options=options)
-    file = folder / "saved_model.pb"
-    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for meta in saved.meta_graphs:
-        for nodes in (meta.graph_def.node, *(function.node_def for function in meta.graph_def.library.function)):
-            for node in nodes:
-                node.attr.pop("_output_shapes", None)
-    file.write_bytes(saved.SerializeToString(deterministic=True))
-    (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the graph as it was; nothing reads it to serve

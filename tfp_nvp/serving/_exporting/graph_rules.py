@@ -30,9 +30,9 @@ def check_graph(name: str, function: Any) -> None:
             _refuse(name, node.name, "draws from a random state of its own, which starts again with every server")
         if node.attr["_XlaMustCompile"].b if "_XlaMustCompile" in node.attr else False:
             _refuse(name, node.name, "is compiled with `jit_compile=True`, which fails on a server with XLA off")
-    for each in definition.library.function:
-        if each.attr["_XlaMustCompile"].b if "_XlaMustCompile" in each.attr else False:
-            _refuse(name, each.signature.name, "is compiled with `jit_compile=True`, which fails with XLA off")
+    for inner in definition.library.function:
+        if inner.attr["_XlaMustCompile"].b if "_XlaMustCompile" in inner.attr else False:
+            _refuse(name, inner.signature.name, "is compiled with `jit_compile=True`, which fails with XLA off")
 
 
 def _nodes(definition: tf.compat.v1.GraphDef) -> Iterator[tf.compat.v1.NodeDef]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.distributions import Dequantized, Flow, StandardNormal
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
@@ -33,10 +34,9 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     Returns:
       [n, *event_shape].
     """
-    if isinstance(distribution, Flow):
-        return distribution.decode(base_rows(distribution, seed, condition), condition)[0]
-    if isinstance(distribution, Dequantized):
-        return distribution.quantize(sample_rows(distribution.flow, seed, condition))
+    flow = as_fittable(distribution).as_flow()
+    if flow is not None:  # `distribution` is this flow, or the integers under its density
+        return distribution.decode(base_rows(flow, seed, condition), condition)[0]
     if type(distribution) in (_Transformed, tfd.TransformedDistribution) and _has_no_batch(distribution.distribution):
         return distribution.bijector.forward(sample_rows(distribution.distribution, seed))
     size = math.prod(distribution.event_shape.as_list())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp.distributions import Dequantized
+from tfp_nvp._module import tf_variables
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.training import AnomalyDetector
 
 tfd = tfp.distributions
@@ -16,12 +19,23 @@ tfd = tfp.distributions
 Specs = dict[str, tf.TensorSpec]
 
 
-class Served(NamedTuple):
+@dataclass(frozen=True)
+class Served:
     """A distribution, the Keras layer that makes its condition of the raw one, and the detector it is of (or None)."""
 
     distribution: tfd.Distribution
     encoder: keras.layers.Layer | None
     detector: AnomalyDetector | None = None
+
+    @cached_property
+    def fittable(self) -> Any:
+        """The distribution as the package asks any for its condition, its levels or its flow."""
+        return as_fittable(self.distribution)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The weights of distribution and encoder."""
+        return [*tf_variables(self.distribution), *tf_variables(self.encoder)]
 
 
 def served(model: Any) -> Served:
@@ -43,12 +57,13 @@ def served(model: Any) -> Served:
             f"`model` must be a Flow, any tfd.Distribution, a FlowModel or an AnomalyDetector; got {model!r}."
         )
     _check_shapes(distribution)
-    if not getattr(distribution, "is_initialized", True):
+    parts = Served(distribution, encoder, detector)
+    if not parts.fittable.is_initialized:
         raise ValueError(
             f"{distribution.name} has data-dependent layers (ActNorm) that have seen no data. "
             "Call `flow.initialize(x)` with a batch, or fit it, and export then."
         )
-    return Served(distribution, encoder, detector)
+    return parts
 
 
 def _check_shapes(distribution: tfd.Distribution) -> None:
@@ -64,17 +79,18 @@ def _check_shapes(distribution: tfd.Distribution) -> None:
 
 def condition_specs(model: Served) -> Specs:
     """The inputs of every signature that carry the condition: none, `condition`, or `condition_KEY` of several."""
-    shape = getattr(model.distribution, "condition_shape", None)
+    shape = model.fittable.condition_shape
     if shape is None:
         return {}
     if model.encoder is None:
-        flow = model.distribution.flow if isinstance(model.distribution, Dequantized) else model.distribution
-        return {"condition": rows("condition", shape, flow.dtype)}
+        return {"condition": rows("condition", shape, model.fittable.density_dtype)}
     inputs = _encoder_inputs(model.encoder)
     if not isinstance(inputs, (dict, list, tuple)):
         return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}
-    named = inputs if isinstance(inputs, dict) else {each.name: each for each in inputs}
-    return {f"condition_{key}": rows(f"condition_{key}", each.shape[1:], each.dtype) for key, each in named.items()}
+    named = inputs if isinstance(inputs, dict) else {tensor.name: tensor for tensor in inputs}
+    return {
+        f"condition_{key}": rows(f"condition_{key}", tensor.shape[1:], tensor.dtype) for key, tensor in named.items()
+    }
 
 
 def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
@@ -87,7 +103,7 @@ def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
     if isinstance(inputs, dict):
         return model.encoder({key: raw[f"condition_{key}"] for key in inputs}, training=False)
     if isinstance(inputs, (list, tuple)):
-        return model.encoder([raw[f"condition_{each.name}"] for each in inputs], training=False)
+        return model.encoder([raw[f"condition_{tensor.name}"] for tensor in inputs], training=False)
     return model.encoder(raw["condition"], training=False)
 
 

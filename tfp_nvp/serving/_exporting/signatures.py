@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Dequantized, Flow
+from tfp_nvp.distributions import Dequantized
 from tfp_nvp.serving._exporting.row_random import base_rows, dequantize_rows, sample_rows
 from tfp_nvp.serving._exporting.served import Served, Specs, condition_of, condition_specs, rows
 from tfp_nvp.training import AnomalyDetector
@@ -42,32 +42,34 @@ def signatures(model: Served) -> dict[str, Signature]:
     tensor has the batch as its first dimension, and each evaluates every network once.
     """
     condition = condition_specs(model)
-    of = _of_integers if isinstance(model.distribution, Dequantized) else _of_reals
-    made = of(model, model.distribution, condition)
-    return {name: each._replace(call=_nan_without_a_condition(each.call, condition)) for name, each in made.items()}
+    make = _of_reals if model.fittable.levels is None else _of_integers
+    return {
+        name: signature._replace(call=_nan_without_a_condition(signature.call, condition))
+        for name, signature in make(model, model.distribution, condition).items()
+    }
 
 
 def _of_reals(model: Served, distribution: Any, condition: Specs) -> dict[str, Signature]:
     """The signatures of a distribution over real numbers."""
     x = {"x": rows("x", distribution.event_shape, distribution.dtype)}
     seed = {"seed": rows("seed", [2], tf.int32)}
-    float_dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
+    float_dtype, flow = model.fittable.density_dtype, model.fittable.as_flow()
     log_prob = {"log_prob": rows("log_prob", [], float_dtype)}
-    made = {
+    signatures = {
         "log_prob": Signature(_log_prob(model), x | condition, log_prob),
         "sample": Signature(_sample(model), seed | condition, x),
     }
-    if isinstance(distribution, Flow):
-        base = distribution.distribution
+    if flow is not None:
+        base = flow.distribution
         temperature = {"temperature": rows("temperature", [], base.dtype)}
         z, log_det = {"z": rows("z", base.event_shape, base.dtype)}, {"log_det": rows("log_det", [], float_dtype)}
-        made["sample_tempered"] = Signature(_sample_tempered(model), seed | temperature | condition, x)
-        made["encode"] = Signature(_encode(model), x | condition, z | log_det)
-        made["decode"] = Signature(_decode(model), z | condition, x | log_det)
+        signatures["sample_tempered"] = Signature(_sample_tempered(model), seed | temperature | condition, x)
+        signatures["encode"] = Signature(_encode(model), x | condition, z | log_det)
+        signatures["decode"] = Signature(_decode(model), z | condition, x | log_det)
     if model.detector is not None:
-        found = {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)}
-        made["score"] = Signature(_score(model.detector), x, found)
-    return made
+        outputs = {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)}
+        signatures["score"] = Signature(_score(model.detector), x, outputs)
+    return signatures
 
 
 def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) -> dict[str, Signature]:
@@ -79,7 +81,7 @@ def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) 
     """
     if functions is not None and not isinstance(functions, Mapping):
         raise TypeError(f"`signatures` must be a dict of tf.functions by name; got {functions!r}.")
-    made = {}
+    signatures = {}
     for name, function in (functions or {}).items():
         if name in taken or name == "serving_default" or not name.isidentifier() or name.startswith("__"):
             raise ValueError(f"`signatures` has {name!r}, which is taken or no name; taken: {sorted(taken)}.")
@@ -97,18 +99,18 @@ def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) 
                 raise TypeError(f"`signatures[{name!r}]` must take tensors; its {argument} is {spec!r}.")
             inputs[argument] = tf.TensorSpec(spec.shape, spec.dtype, name=argument)
         outputs = function.get_concrete_function().structured_outputs
-        if not isinstance(outputs, dict) or not all(hasattr(each, "shape") for each in outputs.values()):
+        if not isinstance(outputs, dict) or not all(hasattr(tensor, "shape") for tensor in outputs.values()):
             raise TypeError(f"`signatures[{name!r}]` must return a dict of tensors by name.")
-        outputs = {key: tf.TensorSpec(each.shape, each.dtype, name=key) for key, each in outputs.items()}
+        outputs = {key: tf.TensorSpec(tensor.shape, tensor.dtype, name=key) for key, tensor in outputs.items()}
         for key, spec in (*inputs.items(), *outputs.items()):
             if not inputs or spec.shape.rank in (0, None) or spec.shape[0] is not None:
                 raise ValueError(
                     f"`signatures[{name!r}]` must have the batch, of size None, as the first dimension of every "
                     f"tensor; {key} has shape {spec.shape}."
                 )
-        # Traced anew, as a function of its own: with AutoGraph, and with what weights are then read from.
-        made[name] = Signature(tf.function(function.python_function), inputs, outputs)
-    return made
+        # Traced anew, as a function of its own, with AutoGraph.
+        signatures[name] = Signature(tf.function(function.python_function), inputs, outputs)
+    return signatures
 
 
 def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> dict[str, Signature]:
@@ -129,8 +131,9 @@ def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> 
         return {"x": tf.cast(sample_rows(distribution, seed, condition_of(model, raw)), integers)}
 
     def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        given = condition_of(model, raw)
-        return {"x": tf.cast(distribution.decode(base_rows(flow, seed, given, temperature), given)[0], integers)}
+        condition = condition_of(model, raw)
+        z = base_rows(flow, seed, condition, temperature)
+        return {"x": tf.cast(distribution.decode(z, condition)[0], integers)}
 
     def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         x = tf.cast(x, tf.int32)
@@ -149,14 +152,14 @@ def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> 
     }
 
 
-def trace(made: dict[str, Signature]) -> dict[str, Any]:
+def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
     """The signatures as concrete functions; those that the distribution does not implement are left out.
 
     Raises:
       ValueError: if `log_prob` is among those.
     """
     functions = {}
-    for name, signature in made.items():
+    for name, signature in signatures.items():
         try:
             function = tf.function(_with_static_shapes(signature), autograph=False)  # as Keras exports its own
             functions[name] = function.get_concrete_function(**signature.inputs)
@@ -182,7 +185,7 @@ def weights_of(model: Served) -> list[tf.Variable]:
     Raises:
       ValueError: if one is NaN or infinite.
     """
-    weights = [*model.distribution.variables, *_encoder_variables(model.encoder)]
+    weights = model.variables
     bad = [v.name for v in weights if v.dtype.is_floating and not np.isfinite(np.asarray(v, float)).all()]
     if bad:
         raise ValueError(
@@ -233,10 +236,10 @@ def _decode(model: Served) -> Callable[..., Tensors]:
 
 def _score(detector: AnomalyDetector) -> Callable[..., Tensors]:
     def score(x: tf.Tensor) -> Tensors:
-        found = detector.scores(x)
-        # Not ~(found <= threshold): TensorFlow's optimizer makes > of that, which is another thing for a NaN.
-        is_above = found > tf.constant(detector.threshold, found.dtype)
-        return {"score": found, "is_anomaly": is_above | tf.math.is_nan(found)}
+        value = detector.scores(x)
+        # Not ~(value <= threshold): TensorFlow's optimizer makes > of that, which is another thing for a NaN.
+        is_above = value > tf.constant(detector.threshold, value.dtype)
+        return {"score": value, "is_anomaly": is_above | tf.math.is_nan(value)}
 
     return score
 
@@ -294,10 +297,6 @@ def _nan_without_a_condition(call: Callable[..., Tensors], condition: Specs) -> 
         return {name: marked(value) for name, value in call(**inputs).items()}
 
     return guarded
-
-
-def _encoder_variables(encoder: keras.layers.Layer | None) -> list[tf.Variable]:
-    return [] if encoder is None else [variable.value for variable in encoder.variables]
 
 
 def _tables(encoder: keras.layers.Layer | None) -> Iterator[Any]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from tfp_nvp.serving._exporting.graphs import ends_of, function_like, imported, needed, not_only_read
+
 #: What weights can be stored in.
 HALF = ("float16", "bfloat16")
 
-_ONE_AT_A_TIME = threading.RLock()  # `read_as` changes a class of TensorFlow's
-
 
 def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]:
-    """A variable of `dtype` for each trained weight of rank 2 or more, by the weight's id; the value rounded.
+    """A variable of `dtype` with the rounded value of each trained weight of rank 2 or more, by the id of its handle.
 
     Others stay as they are, and so do those that are not trained: they are few, the mean of data far from zero
     must not be rounded, and a fixed rotation must stay one.
@@ -27,38 +25,33 @@ def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]
     if dtype not in HALF:
         raise ValueError(f"`weights_dtype` must be one of {', '.join(HALF)}; got {dtype!r}.")
     largest = tf.as_dtype(dtype).max
-    made = {}
+    halves = {}
     for weight in weights:
         if weight.dtype not in (tf.float32, tf.float64) or weight.shape.rank < 2 or not weight.trainable:
             continue
         if bool(tf.reduce_any(tf.abs(tf.cast(weight, tf.float64)) > tf.cast(largest, tf.float64))):
             raise ValueError(f"`weights_dtype` = {dtype!r} can't hold {weight.name}: numbers above {float(largest):g}.")
         value = tf.cast(weight, dtype)
-        made[id(weight)] = tf.Variable(value, trainable=weight.trainable, name=weight.name.split(":")[0])
-    return made
+        halves[id(weight.handle)] = tf.Variable(value, trainable=weight.trainable, name=weight.name.split(":")[0])
+    return halves
 
 
-@contextlib.contextmanager
-def read_as(stored: dict[int, tf.Variable]) -> Iterator[None]:
-    """While open, what this thread traces reads a weight from its stored variable, if it has one, and casts it back."""
-    if not stored:
-        yield
-        return
-    kind = _class_that_reads()
-    with _ONE_AT_A_TIME:
-        read, owner = kind._read_variable_op, threading.get_ident()
+def reading(functions: Mapping[str, Any], halves: Mapping[int, tf.Variable]) -> dict[str, Any]:
+    """Functions that read weights from variables of half precision, and cast them back.
 
-        def read_stored(self: tf.Variable, *args: object, **kwargs: object) -> tf.Tensor:
-            half = stored.get(id(self)) if threading.get_ident() == owner else None
-            return read(self, *args, **kwargs) if half is None else tf.cast(read(half), self.dtype)
+    The graphs are rewritten, and nothing that was traced before, nor the weights themselves, changes. A weight that a
+    graph does more with than to read it whole stays what it is.
 
-        kind._read_variable_op = read_stored
-        try:
-            yield
-        finally:
-            kind._read_variable_op = read
+    Args:
+      functions: concrete functions of named tensors.
+      halves: as of `halved`.
+    """
+    changing = not_only_read(function.graph for function in functions.values())
+    halves = {handle: half for handle, half in halves.items() if handle not in changing}
+    return {name: _reading(function, halves) for name, function in functions.items()} if halves else dict(functions)
 
 
-def _class_that_reads() -> Any:
-    """TensorFlow's class of variables, where every read of one goes through."""
-    return next(kind for kind in type(tf.Variable(0.0)).__mro__ if "_read_variable_op" in vars(kind))
+def _reading(function: Any, halves: Mapping[int, tf.Variable]) -> Any:
+    graph = function.graph
+    operations = needed(ends_of(graph), {tensor.op.name for tensor in graph.inputs})
+    return function_like(function, lambda inputs: imported(graph, operations, inputs, graph.outputs, halves))

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Chain, PrincipalAxes
-from tfp_nvp.bijectors.stock import as_bijector
+from tfp_nvp.bijectors import PrincipalAxes
 from tfp_nvp.distributions import Flow
 from tfp_nvp.flows import NeuralSplineFlow
 from tfp_nvp.training._anomalies.smoothed import fit_smoothed
@@ -19,6 +18,7 @@ from tfp_nvp.training._anomalies.threshold import CONFIDENCE, Threshold, order_s
 from tfp_nvp.training._models.flow_model import FlowModel
 from tfp_nvp.training._tables.columns import MIN_ROWS, as_table, refuse_unresolved
 from tfp_nvp.training._tables.progress import Progress
+from tfp_nvp.training._tables.units import behind
 from tfp_nvp.transformers import RationalQuadratic
 
 
@@ -116,8 +116,7 @@ class AnomalyDetector:
         axes.initialize(tf.constant(rows))
         z = axes.inverse(tf.constant(rows, inner.dtype))
         fit_smoothed(inner, z, noise, steps, seed, [Progress()] if verbose in (1, "auto", True) else [])
-        bijector = Chain([axes, as_bijector(inner.bijector)])
-        self.model = FlowModel(Flow(inner.distribution, bijector, name="detector"))
+        self.model = FlowModel(behind([axes], inner, name="detector"))
         self.threshold_ = None
         return self.calibrate(x[order[:held_out]], false_positive_rate) if held_out else self
 

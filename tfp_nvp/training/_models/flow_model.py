@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import types
+import warnings
 from typing import Any
 
 import keras
@@ -17,6 +18,7 @@ from tfp_nvp._serialization import deserialize, serialize
 from tfp_nvp._watch import report_step, watch_steps
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.training._models.data import STREAMS, Rows, as_bits, checked_data, event_and_condition, rows_at_once
+from tfp_nvp.training._models.default_signature import default_signature
 from tfp_nvp.training._models.first_edition import first_edition_layers
 from tfp_nvp.training._models.non_finite import NonFiniteGuard, StopOnNonFinite
 
@@ -309,6 +311,32 @@ class FlowModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # SavedModels.
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Not as in Keras, which writes one function: `tfp_nvp.export(model, path)` writes what servers run.
+
+        Raises:
+          NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            f"FlowModel.export writes nothing: call `tfp_nvp.export(model, {str(filepath)!r})`. It writes a version's "
+            "folder there, with signatures for log_prob, sample, encode and decode, and checks it."
+        )
+
+    @property
+    def _default_save_signature(self) -> Any:
+        return default_signature(self)
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        if save_type == "savedmodel" and self._default_save_signature is None:
+            warnings.warn(
+                f"{self.name} has no signature in a SavedModel that TensorFlow writes, because its inputs are integers "
+                "or not known. Use `tfp_nvp.export(model, path)`.",
+                stacklevel=2,
+            )
+        return super()._trackable_children(save_type, **kwargs)
 
     # Files of version 0.1 hold the weights as a list of layers. Keras reads a file along the names of attributes, once.
 

@@ -14,6 +14,7 @@ from tfp_nvp import checks
 from tfp_nvp.bijectors import ActNorm, Chain
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions import Flow
+from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.training._models.flow_model import FlowModel
 from tfp_nvp.training._tables.batches import shuffled_batches, with_noise
 from tfp_nvp.training._tables.columns import (
@@ -28,6 +29,7 @@ from tfp_nvp.training._tables.columns import (
 from tfp_nvp.training._tables.plan import Plan, plan_for
 from tfp_nvp.training._tables.progress import Progress
 from tfp_nvp.training._tables.regression import regression_shift
+from tfp_nvp.training._tables.units import behind
 
 tfd = tfp.distributions
 
@@ -106,8 +108,8 @@ def fit(
         steps_per_execution=plan.steps_per_execution,
     )
 
-    kind = inner.dtype.as_numpy_dtype
-    x, condition = x.astype(kind), None if condition is None else condition.astype(kind)
+    dtype = inner.dtype.as_numpy_dtype
+    x, condition = x.astype(dtype), None if condition is None else condition.astype(dtype)
     batches = shuffled_batches(
         x[train], None if condition is None else condition[train], columns.step, plan.batch_size, seed
     )
@@ -190,20 +192,20 @@ def _model(
         layers.append(residuals)
         rows = residuals.inverse(rows)
     rows = tf.cast(rows[:INITIAL_ROWS], flow.dtype)
-    if not hasattr(flow, "bijector"):
-        return FlowModel(Flow(flow, Chain(layers), name=flow.name.rstrip("/")), encoder)
-    inner = as_bijector(flow.bijector)
-    if not inner.is_initialized:
-        inner.initialize(rows, first if inner.condition_shape is not None else None)
-    return FlowModel(Flow(flow.distribution, Chain([*layers, inner]), name=flow.name.rstrip("/")), encoder)
+    if hasattr(flow, "bijector"):
+        inner = as_bijector(flow.bijector)
+        if not inner.is_initialized:
+            inner.initialize(rows, first if inner.condition_shape is not None else None)
+    return FlowModel(behind(layers, flow, name=flow.name.rstrip("/")), encoder)
 
 
 def _check_flow(flow: Any, shapes: dict[str, Any]) -> None:
     if not isinstance(flow, tfd.Distribution):
         raise TypeError(f"`flow` must make a tfd.Distribution; it made {flow!r}.")
-    wanted, given = shapes["condition_shape"], getattr(flow, "condition_shape", None)
-    if flow.event_shape.as_list() != shapes["event_shape"] or (given and list(given)) != wanted:
+    wanted, condition_shape = shapes["condition_shape"], as_fittable(flow).condition_shape
+    condition_shape = None if condition_shape is None else list(condition_shape)
+    if flow.event_shape.as_list() != shapes["event_shape"] or condition_shape != wanted:
         raise ValueError(
             f"`flow` must have event shape {shapes['event_shape']} and condition shape {wanted}, as the data have; "
-            f"it has {flow.event_shape.as_list()} and {given}."
+            f"it has {flow.event_shape.as_list()} and {condition_shape}."
         )
