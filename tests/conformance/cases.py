@@ -232,14 +232,16 @@ def glow(**arguments: Any) -> Callable[[str], distributions.Flow]:
     return lambda dtype: flows.Glow(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
 
 
-def image_real_nvp(**arguments: Any) -> Callable[[str], distributions.Flow]:
-    sizes = {"event_shape": [4, 4, 1], "hidden_units": 3, "num_blocks": 1}
-    return lambda dtype: flows.ImageRealNVP(**sizes, activation="tanh", seed=0, dtype=dtype, **arguments)
-
-
 def narrow_base(dtype: str) -> tfd.Distribution:
     """Over 16 numbers; samples through a logit stay where rounding tells them apart."""
     return tfd.Sample(tfd.Logistic(np.asarray(0.0, dtype), np.asarray(0.05, dtype)), 16)
+
+
+def image_real_nvp(**arguments: Any) -> Callable[[str], distributions.Flow]:
+    sizes = {"event_shape": [4, 4, 1], "hidden_units": 3, "num_blocks": 1}
+    return lambda dtype: flows.ImageRealNVP(
+        **sizes, activation="tanh", base=narrow_base(dtype), seed=0, dtype=dtype, **arguments
+    )
 
 
 def flow_plus_plus(**arguments: Any) -> Callable[[str], distributions.Flow]:
