@@ -41,6 +41,23 @@ def test_event_shapes_of_a_squeeze():
     assert layer.forward_event_shape_tensor([2, 3, 18]).numpy().tolist() == [6, 9, 2]
 
 
+def test_event_shapes_of_whole_batches():
+    squeeze, levels = Squeeze(), Multiscale([Squeeze(), Squeeze()], [4, 4, 1])
+    chain = Chain([Squeeze(), Squeeze()])
+    for bijector, x_shape, z_shape in (
+        (squeeze, [5, 4, 6, 1], [5, 2, 3, 4]),
+        (squeeze, [2, 5, 4, 6, 1], [2, 5, 2, 3, 4]),
+        (levels, [7, 4, 4, 1], [7, 16]),
+        (chain, [7, 4, 8, 1], [7, 1, 2, 16]),
+    ):
+        assert bijector.inverse_event_shape(x_shape) == z_shape
+        assert bijector.forward_event_shape(z_shape) == x_shape
+        assert bijector.inverse_event_shape_tensor(x_shape).numpy().tolist() == z_shape
+        assert bijector.forward_event_shape_tensor(z_shape).numpy().tolist() == x_shape
+    assert squeeze.inverse_event_shape([None, 4, 6, 1]).as_list() == [None, 2, 3, 4]
+    assert squeeze.inverse_event_shape([None, None, 6, 1]).as_list() == [None, None, None, None]
+
+
 def test_it_starts_as_the_orthogonal_matrix_of_its_seed():
     matrix = InvertibleLinear([6], seed=4, start="orthogonal", dtype="float64").inverse(np.eye(6)).numpy().T
     np.testing.assert_allclose(matrix, random_orthogonal(6, 4), atol=1e-12)

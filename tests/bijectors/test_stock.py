@@ -40,7 +40,7 @@ def test_ours_are_not_wrapped():
     assert as_bijector(ours.bijector).bijector is ours.bijector
 
 
-@pytest.mark.parametrize("bijector", [tfb.AbsoluteValue(), tfb.JointMap([tfb.Exp(), tfb.Exp()])])
+@pytest.mark.parametrize("bijector", [tfb.AbsoluteValue(), tfb.JointMap([tfb.Exp(), tfb.Exp()]), tfb.Split(2)])
 def test_what_is_no_injection_of_one_tensor_is_refused(bijector):
     with pytest.raises(TypeError, match="must map one tensor to one tensor, injectively"):
         Stock(bijector)

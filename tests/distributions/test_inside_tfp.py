@@ -128,3 +128,164 @@ def test_variational_inference_trains_a_flow():
     x = surrogate.sample(4000, seed=1).numpy()
     np.testing.assert_allclose(x.mean(0), [1.0, -1.0], atol=0.2)
     np.testing.assert_allclose(np.cov(x.T), [[1.0, 0.8], [0.8, 1.0]], atol=0.25)
+
+
+class Mine(nvp.RealNVP):
+    """A user's own recipe, with a name that is its keyword-only default."""
+
+    def __init__(self, *, name: str = "mine"):
+        super().__init__([2], num_layers=1, hidden_units=[4], seed=0, name=name)
+
+
+def small(**arguments) -> nvp.RealNVP:
+    return nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=0, **arguments)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda: [small(), lambda z: tfd.Normal(z[..., 0], 1.0)],
+        lambda: [small(), small()],
+        lambda: [Mine(), Mine(), nvp.MAF([2], num_layers=1, hidden_units=[4])],
+        lambda: [small(), small(condition_shape=[2]).given],
+        lambda: [nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Exp()), nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Exp())],
+        lambda: [nvp.distributions.StandardNormal([2]), nvp.distributions.StandardNormal([2])],
+    ],
+    ids=["flow and function of it", "two flows", "own recipes", "given", "wrapped", "bases"],
+)
+def test_names_that_were_not_given_do_not_count_in_joint_distributions(parts):
+    joint = tfd.JointDistributionSequential(parts())
+    samples = joint.sample(seed=1)
+    assert np.isfinite(joint.log_prob(samples))
+    pinned = joint.experimental_pin(*[None] * (len(samples) - 1), samples[-1])
+    assert np.isfinite(pinned.log_prob(pinned.sample_unpinned(seed=2)))
+
+
+def test_names_that_were_given_count_in_joint_distributions():
+    first = small(name="first")
+    second = small(condition_shape=[2], name="second")
+
+    @tfd.JointDistributionCoroutineAutoBatched
+    def model():
+        z = yield first
+        yield second.given(z)
+
+    samples = model.sample(seed=1)
+    assert samples._fields == ("first", "second_given")
+    assert np.isfinite(model.log_prob(samples))
+
+
+def scalar_flows() -> dict:
+    affine = nvp.bijectors.Elementwise(Affine(), [])
+    affine.trainable_variables[0].assign([1.0, 0.5])
+    spline = nvp.bijectors.Elementwise(nvp.transformers.RationalQuadratic(num_bins=3), [])
+    spline.trainable_variables[0].assign(np.linspace(-1.0, 1.0, 8))
+    decreasing = nvp.transformers.FromBijector(lambda raw: tfb.Scale(-tf.exp(raw[0])), num_parameters=1)
+    return {
+        "affine": nvp.Flow(tfd.Normal(0.0, 1.0), affine),
+        "spline": nvp.Flow(tfd.Normal(0.0, 1.0), spline),
+        "logit": nvp.Flow(tfd.Logistic(0.3, 0.5), nvp.bijectors.Logit(0.05)),
+        "chain": nvp.Flow(nvp.distributions.StandardNormal([]), Chain([tfb.Scale(-2.0), affine, tfb.Shift(1.0)])),
+        "inverted": nvp.Flow(tfd.Normal(0.0, 1.0), nvp.bijectors.Invert(spline)),
+        "decreasing": nvp.Flow(tfd.Normal(0.5, 1.0), nvp.bijectors.Elementwise(decreasing, [])),
+        "stock": nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Exp()),
+    }
+
+
+@pytest.mark.parametrize("name", scalar_flows())
+def test_distribution_functions_of_one_number(name):
+    """The cdf is the integral of the density, the quantile its inverse, survival what is left."""
+    flow = scalar_flows()[name]
+    low, middle, high = flow.quantile([1e-4, 0.37, 0.9])
+    points = tf.linspace(low, middle, 4001)
+    mass = 1e-4 + tfp.math.trapz(flow.prob(points), points)
+    np.testing.assert_allclose([flow.cdf(middle), mass], 0.37, atol=1e-4)
+    np.testing.assert_allclose(flow.survival_function(high), 0.1, atol=1e-4)
+    np.testing.assert_allclose(flow.log_cdf(high), np.log(0.9), atol=1e-4)
+    np.testing.assert_allclose(flow.log_survival_function(middle), np.log(0.63), atol=1e-4)
+
+
+def test_distribution_functions_of_vectors_are_refused():
+    for flow in (small(), nvp.distributions.StandardNormal([2])):
+        with pytest.raises(NotImplementedError):
+            flow.cdf([0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda b: b,
+        lambda b: tfb.Invert(b),
+        lambda b: Chain([b, tfb.Shift(1.0)]),
+        lambda b: nvp.bijectors.Invert(b),
+    ],
+)
+def test_kl_of_flows_that_share_a_stock_bijector(wrap):
+    shared = tfb.Scale(2.0)
+    flows = [make(tfd.Normal(mean, 1.0), wrap(shared)) for mean in (0.0, 1.0) for make in (nvp.Flow,)]
+    assert float(tfd.kl_divergence(*flows)) == pytest.approx(0.5)
+
+
+def test_kl_of_ours_and_stock_flows():
+    shared = tfb.Scale(2.0)
+    ours, stock = nvp.Flow(tfd.Normal(0.0, 1.0), shared), tfd.TransformedDistribution(tfd.Normal(1.0, 1.0), shared)
+    assert float(tfd.kl_divergence(ours, stock)) == float(tfd.kl_divergence(stock, ours)) == pytest.approx(0.5)
+    for other in (tfd.Normal(0.0, 1.0), nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Scale(3.0))):
+        with pytest.raises(NotImplementedError):
+            tfd.kl_divergence(ours, other)
+
+
+def test_a_stock_bijector_that_does_not_say_its_parameters():
+    class MyExp(tfb.Bijector):
+        def __init__(self):
+            super().__init__(forward_min_event_ndims=0)
+
+        def _forward(self, z):
+            return tf.exp(z)
+
+        def _inverse(self, x):
+            return tf.math.log(x)
+
+        def _inverse_log_det_jacobian(self, x):
+            return -tf.math.log(x)
+
+    flow = nvp.Flow(tfd.Normal(0.0, 1.0), MyExp())
+    assert flow.batch_shape == []
+    assert flow.sample([3], seed=1).shape == [3]
+    assert "MyExp" in repr(flow)
+    np.testing.assert_allclose(flow.log_prob([0.5, 2.0]), tfd.LogNormal(0.0, 1.0).log_prob([0.5, 2.0]), rtol=1e-5)
+
+
+def test_a_stock_bijector_with_an_integer_log_det():
+    same = tfb.Inline(
+        forward_fn=lambda z: z,
+        inverse_fn=lambda x: x,
+        forward_log_det_jacobian_fn=lambda z: tf.constant(0),
+        inverse_log_det_jacobian_fn=lambda x: tf.constant(0),
+        forward_min_event_ndims=0,
+    )
+    flow = nvp.Flow(tfd.Normal(0.0, 1.0), Chain([same, tfb.Shift(1.0)]))
+    np.testing.assert_allclose(flow.log_prob([0.0, 1.0]), tfd.Normal(1.0, 1.0).log_prob([0.0, 1.0]), rtol=1e-6)
+
+
+def test_the_repr_shows_the_structure():
+    flow = nvp.RealNVP([3], num_layers=2, hidden_units=[8], condition_shape=[2])
+    assert (
+        repr(flow)
+        == str(flow)
+        == (
+            "RealNVP(event_shape=[3], num_layers=2, hidden_units=[8], condition_shape=[2]): 138 trainable weights\n"
+            "  act_norm_0: ActNorm(event_shape=[3]): 6 trainable weights\n"
+            "  coupling_0: Coupling(transformer=Affine(), conditioner=MLP(hidden_units=[8]), condition_shape=[2]): "
+            f"{count(flow, 1)} trainable weights\n"
+            "  act_norm_1: ActNorm(event_shape=[3]): 6 trainable weights\n"
+            "  coupling_1: Coupling(transformer=Affine(), conditioner=MLP(hidden_units=[8]), condition_shape=[2]): "
+            f"{count(flow, 3)} trainable weights\n"
+            "  base: StandardNormal(event_shape=[3])"
+        )
+    )
+    assert "FlowModel()\n  distribution: RealNVP(" in repr(nvp.FlowModel(flow))
+
+
+def count(flow: nvp.Flow, layer: int) -> int:
+    return sum(int(np.prod(v.shape)) for v in flow.bijector.bijectors[layer].trainable_variables)
