@@ -137,6 +137,10 @@ class Mine(nvp.RealNVP):
         super().__init__([2], num_layers=1, hidden_units=[4], seed=0, name=name)
 
 
+def given(flow: nvp.Flow):
+    return lambda z: flow.given(z)
+
+
 def small(**arguments) -> nvp.RealNVP:
     return nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=0, **arguments)
 
@@ -147,7 +151,7 @@ def small(**arguments) -> nvp.RealNVP:
         lambda: [small(), lambda z: tfd.Normal(z[..., 0], 1.0)],
         lambda: [small(), small()],
         lambda: [Mine(), Mine(), nvp.MAF([2], num_layers=1, hidden_units=[4])],
-        lambda: [small(), small(condition_shape=[2]).given],
+        lambda: [small(), given(small(condition_shape=[2]))],
         lambda: [nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Exp()), nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Exp())],
         lambda: [nvp.distributions.StandardNormal([2]), nvp.distributions.StandardNormal([2])],
     ],
