@@ -126,8 +126,8 @@ class OtherInFloat32(Scale):
 
 
 class OtherLogDetAlone(Scale):
-    def _forward_log_det_jacobian(self, z, condition=None):
-        return super()._forward_log_det_jacobian(z, condition) + 1.0
+    def _call_forward_log_det_jacobian(self, *arguments, **keywords):
+        return super()._call_forward_log_det_jacobian(*arguments, **keywords) + 1.0
 
 
 class TakesAnyCondition(Scale):

@@ -54,7 +54,7 @@ class HidesVariable(nvp.Flow):
 
 
 class TakesAnyCondition(nvp.Flow):
-    def _as_condition(self, condition):
+    def _check_condition(self, condition):
         return None
 
 

@@ -68,13 +68,13 @@ class MLP(Conditioner):
         self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = keras.layers.Dense(
+            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
+        )
         size = joined_size(inputs_shape, condition_shape)
         for layer in self.hidden_layers:
             layer.build((None, size))
             size = layer.units
-        self.output_layer = keras.layers.Dense(
-            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy, name="outputs"
-        )
         self.output_layer.build((None, size))
         self.built = True
 

@@ -71,14 +71,14 @@ class ResidualMLP(Conditioner):
         self.dropout_layer = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy) if dropout else None
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
+        self.output_layer = keras.layers.Dense(
+            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy
+        )
         self.input_layer.build((None, joined_size(inputs_shape, condition_shape)))
         if condition_shape is None:
             self.gate_layers = []
         for layer in self.gate_layers:
             layer.build((None, joined_size(condition_shape)))
-        self.output_layer = keras.layers.Dense(
-            self._known_outputs(), kernel_initializer="zeros", dtype=self.dtype_policy
-        )
         for layer in (*self.first_layers, *self.second_layers, self.output_layer):
             layer.build((None, self.hidden_units))
         self.built = True
