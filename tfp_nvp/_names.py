@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-#: Public package -> public name -> the module that defines it; of a module that is public itself, its own path.
+#: Public package -> public name -> the module that defines it; a public module has its own path.
 NAMES: dict[str, dict[str, str]] = {
     "tfp_nvp": {
         "IAF": "tfp_nvp.flows.iaf",
@@ -149,7 +149,7 @@ _OF_EVERY_MODULE = ("__doc__", "__file__", "__loader__", "__name__", "__package_
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """What makes the names of a package import their modules when they are used (PEP 562).
+    """The functions by which a package imports a module when one of its names is first used (PEP 562).
 
     Args:
       package: the package's full name, a key of `NAMES`.
@@ -164,7 +164,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(names[name])
         value = module if names[name] == f"{package}.{name}" else getattr(module, name)
-        setattr(sys.modules[package], name, value)  # the next use finds it without asking here
+        setattr(sys.modules[package], name, value)  # later uses do not come here
         return value
 
     def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""What each layer of a chain returns, for whoever watches."""
+"""Records what each layer of a chain returns."""
 
 from __future__ import annotations
 

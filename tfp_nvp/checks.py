@@ -1,4 +1,4 @@
-"""Argument checks that name the argument, the rule, the value and the way out."""
+"""Argument checks, whose errors name the argument, the rule, the value and a remedy."""
 
 from __future__ import annotations
 

@@ -28,10 +28,9 @@ class Autoregressive(Bijector):
     the masked networks of `conditioners`, each of their units is computed once, so that it costs about one evaluation
     and d short steps; any other layer is evaluated d times. `Invert` swaps the two.
 
-    Gradients of `forward` are those of the implicit function theorem, in reverse mode: they
-    solve a triangular system with the transposed Jacobian of `inverse`, by at most d products
-    with it. They are those of z, the condition and variables, not of other tensors that a
-    transformer may hold.
+    Gradients of `forward` are those of the implicit function theorem, in reverse mode: they solve a triangular system
+    with the transposed Jacobian of `inverse`, by at most d products with it. They are those of z, the condition and
+    variables, not of other tensors that a transformer may hold.
 
     Args:
       transformer: f.
@@ -43,8 +42,7 @@ class Autoregressive(Bijector):
       dtype: of values.
 
     Raises:
-      TypeError, ValueError: if an argument is out of its range, or a conditioner's output
-        does not fit.
+      TypeError, ValueError: if an argument is out of its range, or a conditioner's output does not fit.
 
     >>> from tfp_nvp import conditioners, transformers
     >>> layer = Autoregressive(transformers.Affine(), conditioners.MADE(), [3])

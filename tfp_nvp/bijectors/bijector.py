@@ -25,11 +25,10 @@ class Bijector(Module, tfb.Bijector):
         _forward_and_log_det(z, condition)  ->  x [..., *event],  log |det ∂x/∂z|
         _inverse_and_log_det(x, condition)  ->  z [..., *event],  log |det ∂z/∂x|
 
-    The log-det is in nats, one value per event of rank `forward_min_event_ndims`
-    (`inverse_min_event_ndims`), or anything that broadcasts to that. From these two come
-    TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's rules for `event_ndims`, and
-    `forward_and_log_det` and `inverse_and_log_det`, which return both results of one pass.
-    A layer that changes the shape of an event writes `_forward_sizes` and `_inverse_sizes` too.
+    The log-det is in nats, one value per event of rank `forward_min_event_ndims` (`inverse_min_event_ndims`), or
+    anything that broadcasts to that. From these two come TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's
+    rules for `event_ndims`, and `forward_and_log_det` and `inverse_and_log_det`, which return both results of one
+    pass. A layer that changes the shape of an event writes `_forward_sizes` and `_inverse_sizes` too.
 
     Weights are `tf.Variable`s and Keras layers, held as attributes. The constructor's arguments are captured.
 

@@ -26,11 +26,10 @@ class Coupling(Bijector):
 
     Args:
       transformer: f.
-      conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k]
-        and returns [n, p · m], the p = `transformer.num_parameters` raw numbers of the m others:
-        all first numbers, then all second ones. One of `conditioners` is told p · m. For images
-        with a mask over the last axis only, [n, h, w, k] → [n, h, w, p · m]; with a mask that
-        varies over h and w, the whole event with zeros in place of the rest,
+      conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k] and returns [n, p · m], the p =
+        `transformer.num_parameters` raw numbers of the m others: all first numbers, then all second ones. One of
+        `conditioners` is told p · m. For images with a mask over the last axis only, [n, h, w, k] → [n, h, w, p · m];
+        with a mask that varies over h and w, the whole event with zeros in place of the rest,
         [n, h, w, c] → [n, h, w, p · c].
       mask: boolean array of the event's shape, `True` where the event is kept. With a
         condition it may keep nothing: the raw numbers then come from the condition alone.
@@ -38,8 +37,7 @@ class Coupling(Bijector):
       dtype: of values.
 
     Raises:
-      TypeError, ValueError: if the mask keeps all or nothing, or a conditioner's output
-        does not fit.
+      TypeError, ValueError: if the mask keeps all or nothing, or a conditioner's output does not fit.
 
     >>> from tfp_nvp import conditioners, masks, transformers
     >>> coupling = Coupling(transformers.Affine(), conditioners.MLP(), masks.half(4))

@@ -18,9 +18,8 @@ class Support(Bijector):
         only high:    x = high − scale · softplus(z)
         neither:      x = z
 
-    A value on a bound, or within 1e-6 of the interval or scale of it, is taken as that
-    much inside, so its density is finite. Beyond the bounds the log-det is −inf: the density
-    is zero there.
+    A value on a bound, or within 1e-6 of the interval or scale of it, is taken as that much inside, so its density is
+    finite. Beyond the bounds the log-det is −inf: the density is zero there.
 
     Args:
       low, high: [d], ±inf where there is no bound; low below high.

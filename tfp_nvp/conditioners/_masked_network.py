@@ -26,8 +26,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
     computes a unit as soon as the elements it depends on are known.
 
     Args:
-      num_outputs: raw numbers per event, p times its size d; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per event, p times its size d; None to be told by the structure it is given to.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.

@@ -27,9 +27,8 @@ class ResidualMLP(Conditioner):
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two dense layers each.
       activation: a Keras activation.
-      dropout: rate in [0, 1) between the two layers of a block. Active only in the one
-        evaluation of a training step of `FlowModel`; everywhere else the layer is
-        deterministic, so that the flow stays invertible.
+      dropout: rate in [0, 1) between the two layers of a block. Active only in the one evaluation of a training step
+        of `FlowModel`; everywhere else the layer is deterministic, so that the flow stays invertible.
       kernel_regularizer: a Keras regularizer of the blocks' matrices.
       seed: an int for reproducible initial weights and dropout.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
@@ -39,9 +38,8 @@ class ResidualMLP(Conditioner):
     >>> ResidualMLP(4, hidden_units=8)(keras.ops.ones([3, 2])).shape
     TensorShape([3, 4])
 
-    References: Durkan, Bekasov, Murray & Papamakarios (2019), "Neural Spline Flows",
-    arXiv:1906.04032, appendix B.1; He et al. (2016), "Identity Mappings in Deep Residual
-    Networks", arXiv:1603.05027 (activation first).
+    References: Durkan, Bekasov, Murray & Papamakarios (2019), "Neural Spline Flows", arXiv:1906.04032, appendix B.1;
+    He et al. (2016), "Identity Mappings in Deep Residual Networks", arXiv:1603.05027 (activation first).
     """
 
     def __init__(

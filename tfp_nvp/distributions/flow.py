@@ -232,9 +232,8 @@ class Flow(KnownToTFP, Density):
     def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None) -> tf.Tensor:
         """Adds `temperature` to TFP's `sample`.
 
-        Latents are drawn towards the base's mean: mean + temperature · (z − mean). For a
-        Gaussian base this is the base with its standard deviation times `temperature`
-        (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
+        Latents are drawn towards the base's mean: mean + temperature · (z − mean). For a Gaussian base this is the
+        base with its standard deviation times `temperature` (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
         """
         condition = self._check_condition(condition)
         z = self._base_for(condition).sample(

@@ -51,8 +51,7 @@ class Glow(ImageRecipe):
     >>> flow.sample(3, seed=1).shape
     TensorShape([3, 4, 4, 1])
 
-    References: Kingma & Dhariwal (2018), "Glow: Generative Flow with Invertible 1×1
-    Convolutions", arXiv:1807.03039.
+    References: Kingma & Dhariwal (2018), "Glow: Generative Flow with Invertible 1×1 Convolutions", arXiv:1807.03039.
     """
 
     PRESETS: ClassVar = {

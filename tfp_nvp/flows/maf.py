@@ -24,10 +24,9 @@ ORDERS = ("reversed", "random")
 class MAF(VectorRecipe):
     """Masked autoregressive flow: each element's distribution is shaped by the elements before it.
 
-    The density costs one evaluation of every network, a sample one evaluation and d short steps for
-    each (`bijectors.Autoregressive`). With `transformer=RationalQuadratic(...)` it is the
-    autoregressive neural spline flow, RQ-NSF (AR). ActNorm stands between the layers,
-    where the paper has batch normalization.
+    The density costs one evaluation of every network, a sample one evaluation and d short steps for each
+    (`bijectors.Autoregressive`). With `transformer=RationalQuadratic(...)` it is the autoregressive neural spline
+    flow, RQ-NSF (AR). ActNorm stands between the layers, where the paper has batch normalization.
 
     Args:
       event_shape: [d].

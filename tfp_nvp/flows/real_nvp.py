@@ -42,8 +42,7 @@ class RealNVP(VectorRecipe):
     >>> RealNVP([2], num_layers=2, hidden_units=[8], seed=0).sample(3, seed=1).shape
     TensorShape([3, 2])
 
-    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP",
-    arXiv:1605.08803.
+    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP", arXiv:1605.08803.
     """
 
     def __init__(
