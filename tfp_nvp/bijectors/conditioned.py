@@ -1,4 +1,4 @@
-"""A conditional bijector with its condition filled in."""
+"""A conditional bijector with a fixed condition."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Conditioned(Bijector):
 
     @property
     def condition(self) -> tf.Tensor:
-        """The condition that is filled in, [*batch, *condition_shape]."""
+        """The fixed condition, [*batch, *condition_shape]."""
         return self._condition
 
     @property

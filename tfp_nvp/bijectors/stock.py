@@ -13,9 +13,9 @@ tfb = tfp.bijectors
 
 
 class Stock(Bijector):
-    """A stock `tfb.Bijector` with our interface: two calls, and no answer from TFP's cache.
+    """A stock `tfb.Bijector` with our interface, and without TFP's cache.
 
-    `Chain`, `Invert` and `Flow` wrap the stock bijectors they are given in this.
+    `Chain`, `Invert` and `Flow` wrap stock bijectors in it.
 
     Args:
       bijector: any injective `tfb.Bijector` of one tensor.
@@ -44,7 +44,7 @@ class Stock(Bijector):
         """The stock bijector."""
         return self._bijector
 
-    # tf.identity: the cache goes by tensor identity, and nobody has seen this tensor.
+    # tf.identity: TFP's cache looks up tensors by identity, and can't hold a new one.
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
         z = tf.identity(z)
@@ -77,7 +77,7 @@ class Stock(Bijector):
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
         try:
             return self._bijector.experimental_batch_shape(x_event_ndims=x_event_ndims)
-        except NotImplementedError:  # it says nothing of its parameters, as TFP's own flows allow
+        except NotImplementedError:  # it does not declare its parameters, as some of TFP's own do not
             return tf.TensorShape([])
 
     def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
@@ -88,5 +88,5 @@ class Stock(Bijector):
 
 
 def as_bijector(bijector: tfb.Bijector) -> Bijector:
-    """Ours as it is, a stock one wrapped."""
+    """`bijector` itself if it is ours, else wrapped in `Stock`."""
     return bijector if isinstance(bijector, Bijector) else Stock(bijector)

@@ -21,8 +21,7 @@ class MLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed; None to be told by the
-        structure it is given to.
+        elements transformed; None for as many as its layer needs.
       hidden_units: widths of the hidden layers, at least one.
       activation: a Keras activation.
       dropout: rate in [0, 1) after each hidden layer. Active only in the one evaluation of a training step of

@@ -21,8 +21,7 @@ class ResidualConvNet(ImageConditioner):
         outputs = (V ∗ activation(h) + c) · exp(3 s),  with V, c and s zero at first
 
     Args:
-      num_outputs: raw numbers per pixel; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per pixel; None for as many as its layer needs.
       hidden_units: channels of h, at least 1.
       num_blocks: number of blocks, at least 1.
       activation: a Keras activation.

@@ -22,8 +22,7 @@ class ResidualMLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed; None to be told by the
-        structure it is given to.
+        elements transformed; None for as many as its layer needs.
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two dense layers each.
       activation: a Keras activation.
@@ -62,7 +61,7 @@ class ResidualMLP(Conditioner):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.input_layer = self._dense(0)
         self.first_layers = [self._dense(2 * i + 1, regularized=True) for i in range(num_blocks)]
-        # A new block is close to nothing, as in the paper's code.
+        # A new block is close to zero, as in the paper's code.
         numbers = range(2, 2 * num_blocks + 1, 2)
         self.second_layers = [self._dense(i, self._small(i), regularized=True) for i in numbers]
         self.gate_layers = [self._dense(2 * num_blocks + 1 + i) for i in range(num_blocks)]
