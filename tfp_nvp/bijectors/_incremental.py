@@ -115,9 +115,10 @@ class _Step:
 def _block_layers(
     network: MaskedNetwork, d: int, num_blocks: int, contexts: dict[MaskedDense, tf.Tensor]
 ) -> list[_BlockLayer]:
-    """Splits each layer into blocks. Elements of degree j (1, …, d) are in block (j − 1) // BLOCK, units in block j //
-    BLOCK: there, all elements that a unit depends on are known, or of the same block and before those that depend on
-    it.
+    """Splits each layer into blocks: elements of degree j (1, …, d) into block (j − 1) // BLOCK, units into j // BLOCK.
+
+    All elements that a unit depends on are known before its block, or lie in it before those that depend on the unit.
+
     """
     num_parameters = network.num_outputs // d
     elements = np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK)

@@ -25,9 +25,9 @@ class Multiscale(Bijector):
         z₀ = second half of the channels of h,  h = levels[1]⁻¹(first half of the channels of h),  …
         z = z₀, z₁, … and the last h, flattened to one vector [d]
 
-    So the base is one distribution over vectors, and a level costs a quarter of the one before. In `flows.Glow` each
-    level ends with an affine `Coupling` that keeps the first half: the channels that leave are Gaussian given those
-    that stay.
+    So the base is one distribution over vectors, and a level costs a quarter of the one before. A level that ends with
+    an affine `Coupling` that keeps the first half, as in `flows.Glow`, makes the channels that leave Gaussian given
+    those that stay.
 
     Args:
       levels: bijectors of images, the one next to the data first; ours or TFP's own.

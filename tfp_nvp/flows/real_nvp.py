@@ -19,7 +19,7 @@ tfd = tfp.distributions
 
 
 class RealNVP(VectorRecipe):
-    """Affine couplings whose two halves take turns, each after an ActNorm.
+    """Affine couplings that transform the two halves in turn, each after an ActNorm.
 
     Every pair of couplings sees the elements in a new random order. ActNorm stands where
     the paper has batch normalization, as in Glow (Kingma & Dhariwal 2018, arXiv:1807.03039):
@@ -30,7 +30,7 @@ class RealNVP(VectorRecipe):
       num_layers: number of couplings, at least 1.
       hidden_units: widths of each conditioner's hidden layers.
       activation: a Keras activation.
-      transformer: what each coupling applies to its half; affine as in the paper.
+      transformer: of each coupling; affine as in the paper.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible permutations and initial weights.

@@ -41,7 +41,7 @@ class Transformer(Captured, abc.ABC):
         """z [...] and log |dz/dx| [...] from x [...] and raw [p, ...]."""
 
     def is_increasing(self, raw: tf.Tensor) -> tf.Tensor:
-        """Whether the map increases, for each element of raw [p, ...]: [...]. It is monotone, so two points suffice."""
+        """Whether the map increases: raw [p, ...] → [...]. It is monotone, so two points suffice."""
         raw = tf.convert_to_tensor(raw)
         low, high = (self.forward(tf.fill(tf.shape(raw)[1:], tf.cast(z, raw.dtype)), raw)[0] for z in (-0.5, 0.5))
         return low < high
