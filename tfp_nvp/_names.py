@@ -13,33 +13,6 @@ from typing import Any
 
 #: Public package -> public name -> the module that defines it; a public module has its own path.
 NAMES: dict[str, dict[str, str]] = {
-    "tfp_nvp": {
-        "IAF": "tfp_nvp.flows.iaf",
-        "MAF": "tfp_nvp.flows.maf",
-        "NICE": "tfp_nvp.flows.nice",
-        "AnomalyDetector": "tfp_nvp.training._anomalies.anomaly_detector",
-        "Dequantized": "tfp_nvp.distributions.dequantized",
-        "Flow": "tfp_nvp.distributions.flow",
-        "FlowModel": "tfp_nvp.training._models.flow_model",
-        "FlowPlusPlus": "tfp_nvp.flows.flow_plus_plus",
-        "Glow": "tfp_nvp.flows.glow",
-        "ImageRealNVP": "tfp_nvp.flows.image_real_nvp",
-        "NeuralSplineFlow": "tfp_nvp.flows.neural_spline",
-        "RealNVP": "tfp_nvp.flows.real_nvp",
-        "SubscaleFlow": "tfp_nvp.flows.subscale",
-        "bijectors": "tfp_nvp.bijectors",
-        "conditioners": "tfp_nvp.conditioners",
-        "distributions": "tfp_nvp.distributions",
-        "evaluation": "tfp_nvp.evaluation",
-        "export": "tfp_nvp.serving._exporting.export",
-        "fit": "tfp_nvp.training._tables.fit",
-        "flows": "tfp_nvp.flows",
-        "masks": "tfp_nvp.masks",
-        "serving": "tfp_nvp.serving",
-        "testing": "tfp_nvp.testing",
-        "training": "tfp_nvp.training",
-        "transformers": "tfp_nvp.transformers",
-    },
     "tfp_nvp.bijectors": {
         "ActNorm": "tfp_nvp.bijectors.act_norm",
         "Autoregressive": "tfp_nvp.bijectors.autoregressive",
@@ -141,6 +114,18 @@ NAMES: dict[str, dict[str, str]] = {
         "Transformer": "tfp_nvp.transformers.transformer",
     },
 }
+
+#: The names of packages that `tfp_nvp` has too. It has all recipes, and the public packages and modules themselves.
+_AT_THE_TOP = {
+    "distributions": ("Dequantized", "Flow"),
+    "serving": ("export",),
+    "training": ("AnomalyDetector", "FlowModel", "fit"),
+}
+NAMES["tfp_nvp"] = (
+    NAMES["tfp_nvp.flows"]
+    | {name: NAMES[f"tfp_nvp.{package}"][name] for package, names in _AT_THE_TOP.items() for name in names}
+    | {package.partition(".")[2]: package for package in (*NAMES, "tfp_nvp.masks")}
+)
 
 #: The recipes of `tfp_nvp.flows` whose events are images.
 IMAGE_FLOWS = {"FlowPlusPlus", "Glow", "ImageRealNVP", "SubscaleFlow"}
