@@ -7,12 +7,13 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.bijectors._wrapper import Wrapper
 from tfp_nvp.bijectors.bijector import Bijector, Step
 
 tfb = tfp.bijectors
 
 
-class Stock(Bijector):
+class Stock(Wrapper):
     """A stock `tfb.Bijector` with our interface, and without TFP's cache.
 
     `Chain`, `Invert` and `Flow` wrap stock bijectors in it.
@@ -30,19 +31,7 @@ class Stock(Bijector):
         ranks = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
         if any(tf.nest.is_nested(rank) for rank in ranks) or not bijector._is_injective:
             raise TypeError(f"`bijector` must map one tensor to one tensor, injectively; got {bijector!r}.")
-        super().__init__(
-            min_event_ndims=bijector.forward_min_event_ndims,
-            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
-            dtype=bijector.dtype,
-            is_constant_jacobian=bijector.is_constant_jacobian,
-            name=name or bijector.name,
-        )
-        self._bijector = bijector
-
-    @property
-    def bijector(self) -> tfb.Bijector:
-        """The stock bijector."""
-        return self._bijector
+        super().__init__(bijector, name=name or bijector.name)
 
     # tf.identity: TFP's cache looks up tensors by identity, and can't hold a new one.
 
@@ -61,18 +50,6 @@ class Stock(Bijector):
 
     def _is_increasing(self, **kwargs: Any) -> Any:
         return self._bijector._internal_is_increasing(**kwargs)
-
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.forward_event_shape(shape)
-
-    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.inverse_event_shape(shape)
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.forward_event_shape_tensor(shape)
-
-    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.inverse_event_shape_tensor(shape)
 
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
         try:
