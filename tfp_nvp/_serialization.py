@@ -23,7 +23,7 @@ from tfp_nvp._names import NAMES
 _PACKAGES = ("bijectors", "distributions", "flows", "transformers")
 _STOCK: dict[str, Any] = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
 
-#: What `_Writer` writes and `_Reader` reads.
+#: The values that `_Writer` writes and `_Reader` reads.
 _KINDS = (
     "list",
     "tuple",

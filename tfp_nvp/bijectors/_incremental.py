@@ -118,7 +118,6 @@ def _block_layers(
     """Splits each layer into blocks: elements of degree j (1, …, d) into block (j − 1) // BLOCK, units into j // BLOCK.
 
     All elements that a unit depends on are known before its block, or lie in it before those that depend on the unit.
-
     """
     num_parameters = network.num_outputs // d
     elements = np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK)

@@ -148,7 +148,7 @@ class Autoregressive(Bijector):
         converges long before.
         """
         with tf.GradientTape(persistent=True) as tape:
-            seen = tf.identity(x)  # the network's input, apart from x, that of the elementwise maps
+            seen = tf.identity(x)  # the network's input; x is the input of the elementwise maps
             tape.watch([x, seen, *conditions])
             z, log_dets = self.transformer.inverse(x, self._raw(seen, *conditions))
             log_det = tf.reduce_sum(log_dets, axis=-1)
@@ -168,16 +168,10 @@ class Autoregressive(Bijector):
             maximum_iterations=x.shape[-1],
             parallel_iterations=1,
         )
-        sources = [*conditions, *variables]
-        of_parameters = tape.gradient(
-            [z, log_det],
-            sources,
-            output_gradients=[-u, -dlog_det],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        of_parameters = _gradients(tape, [z, log_det], [*conditions, *variables], [-u, -dlog_det])
         return (u, *of_parameters[: len(conditions)]), of_parameters[len(conditions) :]
 
 
-def _gradients(tape: tf.GradientTape, target: tf.Tensor, sources: list, output_gradients: tf.Tensor) -> list:
-    """Gradients with respect to each source, zeros where there is none."""
+def _gradients(tape: tf.GradientTape, target: Any, sources: list, output_gradients: Any) -> list:
+    """Gradients with respect to each source, zeros where it is unconnected."""
     return tape.gradient(target, sources, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)

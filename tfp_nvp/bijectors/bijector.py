@@ -41,9 +41,9 @@ class Bijector(Module, tfb.Bijector):
 
     Args:
       event_shape: the last dimensions of values, if the layer fixes and checks them, or None.
-      min_event_ndims: rank of an event; by default that of `event_shape`. TFP's `forward_min_event_ndims` means the
+      min_event_ndims: rank of an event, of z; by default of `event_shape`. TFP's `forward_min_event_ndims` is the
         same.
-      inverse_min_event_ndims: rank of an event of x, where it differs from that of z.
+      inverse_min_event_ndims: rank of an event of x, where it differs.
       condition_shape: shape of one condition, or None.
       dtype: of values, or None for any.
       is_constant_jacobian: whether the log-det is the same for all values.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_nvp import checks, masks
 from tfp_nvp.bijectors.bijector import Bijector
 
-#: What an `InvertibleLinear` can start as.
+#: Initial matrices of an `InvertibleLinear`.
 STARTS = ("permutation", "orthogonal")
 
 

@@ -117,7 +117,7 @@ class Quantile(Bijector):
         return x, self._sum(slope)
 
     def _tables(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The probability of each bin [c, n], that of all bins below it, and that of it and all above."""
+        """The probability of each bin [c, n], of all bins below it, and of it and all above."""
         exact = tf.cast(self.probabilities, tf.float64)
         below, above = (tf.cumsum(exact, axis=-1, exclusive=end, reverse=not end) for end in (True, False))
         return tf.convert_to_tensor(self.probabilities), tf.cast(below, self.dtype), tf.cast(above, self.dtype)

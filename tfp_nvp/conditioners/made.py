@@ -57,12 +57,7 @@ class MADE(MaskedNetwork):
         **kwargs: Any,
     ):
         super().__init__(
-            num_outputs,
-            activation=activation,
-            order=order,
-            kernel_regularizer=kernel_regularizer,
-            seed=seed,
-            **kwargs,
+            num_outputs, activation=activation, order=order, kernel_regularizer=kernel_regularizer, seed=seed, **kwargs
         )
         self.hidden_units = checks.hidden_units("hidden_units", hidden_units)
         count = len(self.hidden_units)

@@ -53,12 +53,7 @@ class ResidualConvNet(ImageConditioner):
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
         self.hidden_layers = [
-            Convolution(
-                hidden_units,
-                kernel_initializer=self._glorot(i),
-                weight_norm=True,
-                dtype=self.dtype_policy,
-            )
+            Convolution(hidden_units, kernel_initializer=self._glorot(i), weight_norm=True, dtype=self.dtype_policy)
             for i in range(2 * num_blocks + 1)
         ]
 

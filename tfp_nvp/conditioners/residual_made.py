@@ -58,12 +58,7 @@ class ResidualMADE(MaskedNetwork):
         **kwargs: Any,
     ):
         super().__init__(
-            num_outputs,
-            activation=activation,
-            order=order,
-            kernel_regularizer=kernel_regularizer,
-            seed=seed,
-            **kwargs,
+            num_outputs, activation=activation, order=order, kernel_regularizer=kernel_regularizer, seed=seed, **kwargs
         )
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)

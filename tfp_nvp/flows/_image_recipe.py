@@ -19,7 +19,7 @@ class ImageRecipe(Recipe):
     """A flow of images [h, w, c], with presets for usual sizes.
 
     Args:
-      parts: what its layers share.
+      parts: the maker of its layers.
       levels: the one next to the data first.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       name: name of its ops; None for the class's, "glow" of Glow.

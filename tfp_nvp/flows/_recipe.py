@@ -48,8 +48,8 @@ class Parts(abc.ABC):
       condition_shape: shape of the condition, or None.
       seed: from which the seeds of layers are drawn; None for a random one.
       dtype: of weights and values.
-      network_dtype: of the conditioners of couplings. By default that of Keras' global policy if it is mixed and the
-        flow is float32, else `dtype`.
+      network_dtype: of the conditioners of couplings. By default Keras' global policy if it is mixed and the flow is
+        float32, else `dtype`.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

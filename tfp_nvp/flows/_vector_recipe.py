@@ -20,7 +20,7 @@ class VectorRecipe(Recipe):
     """A flow of vectors [d].
 
     Args:
-      parts: what its layers share.
+      parts: the maker of its layers.
       layers: the one next to the data first.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       name: name of its ops; None for the class's, "real_nvp" of RealNVP.

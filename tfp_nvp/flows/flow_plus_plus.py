@@ -39,7 +39,7 @@ class FlowPlusPlus(ImageRecipe):
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners; that of the flow by default.
+      network_dtype: of the conditioners; by default the flow's.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

@@ -22,7 +22,7 @@ class ImageRealNVP(ImageRecipe):
     """Levels of: three checkerboard couplings, squeeze, three channel couplings; half of the channels leave.
 
     The last level is four checkerboard couplings. Pixels in [0, 1], such as those of `Dequantized`, go through a logit
-    first. ActNorm stands where the paper has batch normalization.
+    first. ActNorm replaces the paper's batch normalization.
 
     Args:
       event_shape: [h, w, c]; h and w multiples of 2^(num_levels − 1).
@@ -37,7 +37,7 @@ class ImageRealNVP(ImageRecipe):
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners; that of the flow by default.
+      network_dtype: of the conditioners; by default the flow's.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

@@ -26,7 +26,7 @@ class MAF(VectorRecipe):
 
     The density costs one evaluation of every network, a sample one evaluation and d short steps for each
     (`bijectors.Autoregressive`). With `transformer=RationalQuadratic(...)` it is the autoregressive neural spline
-    flow, RQ-NSF (AR). ActNorm stands between the layers, where the paper has batch normalization.
+    flow, RQ-NSF (AR). ActNorm between the layers replaces the paper's batch normalization.
 
     Args:
       event_shape: [d].

@@ -21,9 +21,8 @@ tfd = tfp.distributions
 class RealNVP(VectorRecipe):
     """Affine couplings that transform the two halves in turn, each after an ActNorm.
 
-    Every pair of couplings sees the elements in a new random order. ActNorm stands where
-    the paper has batch normalization, as in Glow (Kingma & Dhariwal 2018, arXiv:1807.03039):
-    its density of a point does not depend on other points.
+    Every pair of couplings has the elements in a new random order. ActNorm replaces the paper's batch normalization,
+    as in Glow (Kingma & Dhariwal 2018, arXiv:1807.03039): the density of a point does not depend on other points.
 
     Args:
       event_shape: [d].

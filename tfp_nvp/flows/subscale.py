@@ -19,10 +19,10 @@ from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
-#: Features of each pixel that a group's network sees.
+#: Features of each pixel in a group's network.
 NUM_FEATURES = 4
 
-#: What the couplings apply by default.
+#: The couplings' transformer by default.
 SPLINE = RationalQuadratic(num_bins=8, bound=10.0, min_width=1e-4, min_height=1e-4)
 
 #: Splines in float64, which inverts them to 1e-8 of a grey level, and large networks in float32.
@@ -57,7 +57,7 @@ class SubscaleFlow(ImageRecipe):
         element after `Quantile`.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners of all groups but the first; that of the flow by default. With dtype="float64"
+      network_dtype: of the conditioners of all groups but the first; by default the flow's. With dtype="float64"
         and network_dtype="float32" it costs little more than float32, and inverts exactly: splines have steep places,
         which magnify rounding errors of float32.
 
