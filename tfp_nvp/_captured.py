@@ -12,8 +12,7 @@ import tensorflow as tf
 class Captured:
     """A base whose `parameters` are the arguments that the constructor was called with, defaults included.
 
-    Copies, `.keras` files, pickles and `repr` make or show an object by them, so all state that is not weights
-    must follow from the constructor's arguments.
+    Copies, `.keras` files, pickles and `repr` use them, so all state other than weights must follow from them.
     """
 
     _captured: dict[str, Any]
@@ -35,12 +34,12 @@ class Captured:
 
 
 def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `cls(*args, **kwargs)` by name, with defaults; none where the constructor will refuse them."""
+    """The arguments of `cls(*args, **kwargs)` by name, with defaults; empty if the constructor will refuse them."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *args, **kwargs)
     except TypeError:
-        return {}  # the constructor says what is wrong
+        return {}  # the constructor raises the error
     bound.apply_defaults()
     (self, *_), arguments = signature.parameters, dict(bound.arguments)
     del arguments[self]
@@ -52,7 +51,7 @@ def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, An
 
 
 def _shown(captured: Captured) -> Iterator[str]:
-    """name=value of each argument that says what the object is: not a default, and no larger object of its own."""
+    """Yields "name=value" for each short argument that differs from its default."""
     signature = inspect.signature(type(captured).__init__).parameters
     for name, value in captured._captured.items():
         if name in _LEFT_OUT:

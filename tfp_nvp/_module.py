@@ -19,21 +19,20 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 class Module(Captured, keras.layers.Layer):
-    """The base of bijectors and distributions, which derive from TFP's class of the same kind too.
+    """The base of bijectors and distributions; each derives from TFP's `Bijector` or `Distribution` too.
 
     Keras owns the weights. A `tf.Variable` that is set as an attribute, alone, in lists or dicts, or within a stock
     `tf.Module`, is wrapped in a `keras.Variable` of the same storage, one for each `tf.Variable`; Keras layers are
-    tracked as they are. So whatever Keras model holds the object trains, counts, freezes and saves its weights.
+    tracked as they are. So a Keras model that holds the object trains, counts, freezes and saves its weights.
 
-    TensorFlow looks: `tf.Module` walks the attributes, and finds among them a sequence that reads the weights from
-    Keras whenever it is asked. It never holds a list of its own, so both always see the same weights. `variables` and
-    `weights` are Keras' own lists, of `keras.Variable`s, as every Keras model that holds the object reads them;
-    `trainable_variables` are the `tf.Variable`s behind them, which TFP's optimizers want.
+    `tf.Module` walks the attributes and finds a sequence that reads the weights from Keras at every access, so both
+    always see the same weights. `variables` and `weights` are Keras' lists of `keras.Variable`s; `trainable_variables`
+    are the `tf.Variable`s behind them, which TFP's optimizers need.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls, *args, **kwargs)
-        for wrapped in ("build", "quantize"):  # Keras' wrappers, of methods that are not for these objects
+        for wrapped in ("build", "quantize"):  # Keras' wrappers; neither method is used here
             vars(self).pop(wrapped, None)
         return self
 
@@ -65,25 +64,25 @@ class Module(Captured, keras.layers.Layer):
 
     @property
     def non_trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The `tf.Variable`s of frozen weights, and of those that no gradient trains."""
+        """The `tf.Variable`s of frozen weights and of weights that are never trained."""
         return tuple(variable.value for variable in self.variables if not variable.trainable)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name not in _KEPT_BY_KERAS:
-            for part in _parts(value):
-                self._own(part)
+            for trackable in _trackables(value):
+                self._own(trackable)
 
-    def _own(self, part: tf.Variable | tf.Module) -> None:
+    def _own(self, trackable: tf.Variable | tf.Module) -> None:
         """Has Keras track a variable, or the variables and layers within a stock module."""
-        layers = [] if isinstance(part, tf.Variable) else list(_keras_layers(part))
+        layers = [] if isinstance(trackable, tf.Variable) else list(_keras_layers(trackable))
         if layers and not hasattr(self, "_layers_within"):
             self._layers_within: list[keras.layers.Layer] = []  # Keras tracks and saves what its lists hold
         for layer in layers:
             if all(layer is not known for known in self._layers_within):
                 self._layers_within.append(layer)
         owned = {id(variable.value) for layer in layers for variable in layer.variables}
-        for variable in [part] if isinstance(part, tf.Variable) else part.variables:
+        for variable in [trackable] if isinstance(trackable, tf.Variable) else trackable.variables:
             if id(variable) not in owned:
                 with keras.name_scope(type(self).__name__):
                     shared = keras_variable(variable)
@@ -91,7 +90,7 @@ class Module(Captured, keras.layers.Layer):
                 if all(shared is not known for known in tracked):
                     self._track_variable(shared)
 
-    # Copies. A shallow one shares the weights, a deep one and a pickle have their own.
+    # Copies. A shallow copy shares the weights; a deep copy and a pickle have their own.
 
     def __copy__(self) -> Any:
         clone = object.__new__(type(self))
@@ -128,8 +127,8 @@ class Module(Captured, keras.layers.Layer):
         """The structure: this object, and a line for each object that it is composed of."""
         weights = sum(math.prod(variable.shape) for variable in self.trainable_variables)
         lines = [super().__repr__() + (f": {weights:,} trainable weight{'s'[: weights > 1]}" if weights else "")]
-        for name, part in self._components():
-            lines += textwrap.indent(f"{name}: {part!r}", "  ").splitlines()
+        for name, component in self._components():
+            lines += textwrap.indent(f"{name}: {component!r}", "  ").splitlines()
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -164,7 +163,7 @@ class Module(Captured, keras.layers.Layer):
         return module
 
     def get_build_config(self) -> None:
-        """Nothing is to be built: weights exist since the constructor ran."""
+        """Returns None: the constructor has made all weights."""
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         weights = {f"weight_{i}": variable for i, variable in enumerate(self._seen_by_tensorflow.weights)}
@@ -174,7 +173,7 @@ class Module(Captured, keras.layers.Layer):
 
 
 class Window(tf.Module):
-    """What `tf.Module` finds of a layer among its attributes: its weights."""
+    """A `tf.Module` that shows a layer's weights to TensorFlow."""
 
     def __init__(self, layer: keras.layers.Layer):
         super().__init__(name="window")
@@ -182,7 +181,7 @@ class Window(tf.Module):
 
 
 class _Weights(Sequence):
-    """The `tf.Variable`s of a layer, read from Keras whenever they are asked for."""
+    """The `tf.Variable`s of a layer, read from Keras at every access."""
 
     def __init__(self, layer: keras.layers.Layer):
         self._layer = layer
@@ -198,24 +197,24 @@ class _Weights(Sequence):
 
 
 def settings_of(layer: keras.layers.Layer) -> list[dict[str, Any]]:
-    """What the layers within one became since they were made, as JSON values: frozen, quantized, with an adapter.
+    """The settings of nested layers that changed after construction (frozen, quantized, LoRA), as JSON values.
 
-    Nothing where that is nothing. `apply_settings` does the same to a new layer of the same constructor.
+    Empty if none changed. `apply_settings` applies them to a new layer of the same constructor.
     """
-    settings = [_settings_of_one(part) for part in layer._flatten_layers()]
+    settings = [_settings_of_one(sublayer) for sublayer in layer._flatten_layers()]
     return settings if any(settings) else []
 
 
 def apply_settings(layer: keras.layers.Layer, settings: list[dict[str, Any]]) -> None:
-    """Freezes, quantizes and adapts the layers within a new one as `settings_of` says."""
-    for part, changes in zip(layer._flatten_layers(), settings, strict=bool(settings)):
-        if "quantization" in changes and part.quantization_mode is None:
-            part.quantize(changes["quantization"])
-        if "lora_rank" in changes and not part.lora_enabled:
-            part.enable_lora(changes["lora_rank"])
+    """Freezes, quantizes and adapts the nested layers of a new layer by `settings_of` another one."""
+    for sublayer, changes in zip(layer._flatten_layers(), settings, strict=bool(settings)):
+        if "quantization" in changes and sublayer.quantization_mode is None:
+            sublayer.quantize(changes["quantization"])
+        if "lora_rank" in changes and not sublayer.lora_enabled:
+            sublayer.enable_lora(changes["lora_rank"])
         if "trainable" in changes:
-            part._trainable = changes["trainable"]  # of this layer alone: Keras' setter goes down to its parts
-        own = [*part._trainable_variables, *part._non_trainable_variables]
+            sublayer._trainable = changes["trainable"]  # Keras' setter would set nested layers too
+        own = [*sublayer._trainable_variables, *sublayer._non_trainable_variables]
         for index in changes.get("changed_variables", ()):
             own[index].trainable = not own[index].value.trainable
 
@@ -242,7 +241,7 @@ def _rebuild(parts: Any, settings: list, weights: list) -> Any:
 
 
 def keras_variable(variable: tf.Variable) -> keras.Variable:
-    """The `keras.Variable` over a `tf.Variable`: the same one for everybody who asks."""
+    """The one `keras.Variable` that shares the storage of a `tf.Variable`."""
     if not hasattr(variable, "_keras_variable"):
         variable._keras_variable = keras.Variable(
             variable,
@@ -260,27 +259,27 @@ def tf_variables(value: Any) -> list[tf.Variable]:
     return [v.value if isinstance(v, keras.Variable) else v for v in variables]
 
 
-#: Lists that Keras itself keeps, of what it has tracked already.
+#: Keras' own lists of what it tracks.
 _KEPT_BY_KERAS = frozenset(
     {"_tracker", "_layers", "_trainable_variables", "_non_trainable_variables", "_metrics", "_seed_generators"}
 )
 
 
-def _parts(value: Any) -> Iterator[tf.Variable | tf.Module]:
+def _trackables(value: Any) -> Iterator[tf.Variable | tf.Module]:
     """The variables and stock modules in an attribute's value."""
     if isinstance(value, tf.Variable) or (isinstance(value, tf.Module) and not isinstance(value, keras.layers.Layer)):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _parts(item)
+            yield from _trackables(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _parts(item)
+            yield from _trackables(item)
 
 
 def _keras_layers(module: tf.Module) -> Iterator[keras.layers.Layer]:
     """The outermost Keras layers that a stock module holds, ours among them."""
-    for part in (module, *module.submodules):
-        for value in tf.nest.flatten(list(vars(part).values())):
+    for submodule in (module, *module.submodules):
+        for value in tf.nest.flatten(list(vars(submodule).values())):
             if isinstance(value, keras.layers.Layer):
                 yield value

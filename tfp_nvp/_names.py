@@ -11,35 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-#: Public package -> public name -> the module that defines it; of a module that is public itself, its own path.
+#: Public package -> public name -> the module that defines it; a public module has its own path.
 NAMES: dict[str, dict[str, str]] = {
-    "tfp_nvp": {
-        "IAF": "tfp_nvp.flows.iaf",
-        "MAF": "tfp_nvp.flows.maf",
-        "NICE": "tfp_nvp.flows.nice",
-        "AnomalyDetector": "tfp_nvp.training._anomalies.anomaly_detector",
-        "Dequantized": "tfp_nvp.distributions.dequantized",
-        "Flow": "tfp_nvp.distributions.flow",
-        "FlowModel": "tfp_nvp.training._models.flow_model",
-        "FlowPlusPlus": "tfp_nvp.flows.flow_plus_plus",
-        "Glow": "tfp_nvp.flows.glow",
-        "ImageRealNVP": "tfp_nvp.flows.image_real_nvp",
-        "NeuralSplineFlow": "tfp_nvp.flows.neural_spline",
-        "RealNVP": "tfp_nvp.flows.real_nvp",
-        "SubscaleFlow": "tfp_nvp.flows.subscale",
-        "bijectors": "tfp_nvp.bijectors",
-        "conditioners": "tfp_nvp.conditioners",
-        "distributions": "tfp_nvp.distributions",
-        "evaluation": "tfp_nvp.evaluation",
-        "export": "tfp_nvp.serving._exporting.export",
-        "fit": "tfp_nvp.training._tables.fit",
-        "flows": "tfp_nvp.flows",
-        "masks": "tfp_nvp.masks",
-        "serving": "tfp_nvp.serving",
-        "testing": "tfp_nvp.testing",
-        "training": "tfp_nvp.training",
-        "transformers": "tfp_nvp.transformers",
-    },
     "tfp_nvp.bijectors": {
         "ActNorm": "tfp_nvp.bijectors.act_norm",
         "Autoregressive": "tfp_nvp.bijectors.autoregressive",
@@ -142,6 +115,18 @@ NAMES: dict[str, dict[str, str]] = {
     },
 }
 
+#: The names of packages that `tfp_nvp` has too. It has all recipes, and the public packages and modules themselves.
+_AT_THE_TOP = {
+    "distributions": ("Dequantized", "Flow"),
+    "serving": ("export",),
+    "training": ("AnomalyDetector", "FlowModel", "fit"),
+}
+NAMES["tfp_nvp"] = (
+    NAMES["tfp_nvp.flows"]
+    | {name: NAMES[f"tfp_nvp.{package}"][name] for package, names in _AT_THE_TOP.items() for name in names}
+    | {package.partition(".")[2]: package for package in (*NAMES, "tfp_nvp.masks")}
+)
+
 #: The recipes of `tfp_nvp.flows` whose events are images.
 IMAGE_FLOWS = {"FlowPlusPlus", "Glow", "ImageRealNVP", "SubscaleFlow"}
 
@@ -149,7 +134,7 @@ _OF_EVERY_MODULE = ("__doc__", "__file__", "__loader__", "__name__", "__package_
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """What makes the names of a package import their modules when they are used (PEP 562).
+    """The functions by which a package imports a module when one of its names is first used (PEP 562).
 
     Args:
       package: the package's full name, a key of `NAMES`.
@@ -164,7 +149,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], l
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(names[name])
         value = module if names[name] == f"{package}.{name}" else getattr(module, name)
-        setattr(sys.modules[package], name, value)  # the next use finds it without asking here
+        setattr(sys.modules[package], name, value)  # later uses do not come here
         return value
 
     def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
-"""Our Keras classes, known to Keras by the names that .keras files have for them, each imported when a file needs it.
+"""Registers this package's Keras classes by their names in .keras files; each is imported when a file needs it.
 
-Keras looks the classes of a file up in a dict, and imports none. So ours are entered there as soon as Keras itself is
-imported, which `import tfp_nvp` does not wait for.
+Keras looks up a file's classes in a dict and imports nothing. So ours are entered there when Keras is imported, which
+`import tfp_nvp` does not do itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CLASSES = {
 
 
 class Later:
-    """Stands for a class until it is imported, which registers the class itself in this one's place.
+    """A stand-in for a class; importing the class registers it in this one's place.
 
     Args:
       name: of the class.
@@ -40,13 +40,13 @@ class Later:
         self._name = name
 
     def from_config(self, *arguments: Any, **named: Any) -> Any:
-        """As that of the class."""
-        kind = getattr(importlib.import_module(CLASSES[self._name]), self._name)
-        return kind.from_config(*arguments, **named)
+        """Imports the class and calls its `from_config`."""
+        cls = getattr(importlib.import_module(CLASSES[self._name]), self._name)
+        return cls.from_config(*arguments, **named)
 
 
 class _AfterKeras(MetaPathFinder):
-    """Finds Keras as Python does, and calls `enter` right after its import."""
+    """An import hook that calls `enter` right after Keras is imported."""
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target) if fullname == "keras" else None
@@ -71,7 +71,7 @@ def enter() -> None:
 
 
 def enter_with_keras() -> None:
-    """Calls `enter`, now if Keras is there, else when it is imported."""
+    """Calls `enter` now if Keras is imported, else when it is."""
     if "keras" in sys.modules:
         enter()
     else:

@@ -1,8 +1,8 @@
-"""Bijectors, distributions and transformers as JSON, for `.keras` files; nothing in it is run.
+"""Bijectors, distributions and transformers as JSON for `.keras` files; reading one runs no code of the file.
 
 A class is written by its name within `tfp.distributions`, `tfp.bijectors` or this package, or
 under the name it was registered with by `keras.saving.register_keras_serializable`; its
-state is its constructor's arguments. Objects that occur twice stay one object.
+state is its constructor's arguments. An object that occurs twice is written once.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import tensorflow_probability as tfp
 from tfp_nvp._captured import Captured
 from tfp_nvp._names import NAMES
 
-#: Where the classes of a file are found, by the word before the dot of their names there.
+#: Namespaces of the class names in a file: our packages, and TFP's.
 _PACKAGES = ("bijectors", "distributions", "flows", "transformers")
 _STOCK: dict[str, Any] = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
 
-#: What `_Writer` writes and `_Reader` reads.
+#: The values that `_Writer` writes and `_Reader` reads.
 _KINDS = (
     "list",
     "tuple",
@@ -45,13 +45,13 @@ def serialize(value: Any) -> Any:
     """`value` as JSON.
 
     Raises:
-      ValueError: for what can't be written, with what can be done.
+      ValueError: for a value that can't be written; the message says what to do.
     """
     return _Writer().write(value)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """What `serialize` wrote.
+    """The value that `serialize` wrote.
 
     Raises:
       ValueError: for a class that is not known.
@@ -60,12 +60,12 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 def to_parts(value: Any) -> Any:
-    """What `serialize` gives, with Python's own classes and functions in it: for pickles and deep copies."""
+    """Like `serialize`, but classes, functions and arrays stay Python objects: for pickles and deep copies."""
     return _PartsWriter().write(value)
 
 
 def from_parts(parts: Any) -> Any:
-    """What `to_parts` took apart, made anew."""
+    """A new object from the result of `to_parts`."""
     return _PartsReader({}).read(parts)
 
 
@@ -80,8 +80,8 @@ class _Writer:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, (list, tuple)):
-            kind = "tuple" if isinstance(value, tuple) else "list"
-            return {"kind": kind, "items": [self.write(item) for item in value]}
+            sequence_type = "tuple" if isinstance(value, tuple) else "list"
+            return {"kind": sequence_type, "items": [self.write(item) for item in value]}
         if isinstance(value, dict):
             return {"kind": "dict", "items": [[self.write(k), self.write(v)] for k, v in value.items()]}
         if isinstance(value, (tf.DType, np.dtype)) or (isinstance(value, type) and issubclass(value, np.generic)):
@@ -135,7 +135,7 @@ class _Writer:
 
 
 class _PartsWriter(_Writer):
-    """Leaves to Python what JSON has no words for."""
+    """Keeps values that JSON can't hold as Python objects."""
 
     def write(self, value: Any) -> Any:
         is_array = isinstance(value, (np.ndarray, np.generic, tf.Tensor))
@@ -152,7 +152,7 @@ class _PartsWriter(_Writer):
 
 
 class _Reader:
-    """Reads values; hands the same object to every reference."""
+    """Reads values; a reference gives the object that was read before."""
 
     kinds: tuple[str, ...] = _KINDS
 
@@ -205,13 +205,13 @@ class _Reader:
         return keras.saving.deserialize_keras_object(config["config"], custom_objects=self._custom)
 
     def _registered(self, config: dict) -> Any:
-        found = keras.saving.get_registered_object(config["name"], custom_objects=self._custom)
-        if found is None:
+        registered = keras.saving.get_registered_object(config["name"], custom_objects=self._custom)
+        if registered is None:
             raise ValueError(
                 f"The file needs `{config['name']}`, which is not registered. Import the module that registers it with "
                 "keras.saving.register_keras_serializable() first."
             )
-        return found
+        return registered
 
     def _object(self, config: dict) -> Any:
         namespace, _, name = config["class"].partition(".")
@@ -222,7 +222,7 @@ class _Reader:
 
 
 class _PartsReader(_Reader):
-    """Reads what `_PartsWriter` wrote: never a file."""
+    """Reads the output of `_PartsWriter`, never a file."""
 
     kinds = (*_KINDS, "python", "layer")
 
@@ -255,7 +255,7 @@ def _class_named(namespace: str, name: str) -> Any:
 
 
 def _class_name(cls: type) -> str:
-    """How a class is found again: "tfd.Normal", "flows.RealNVP" or "registered.package>Name"."""
+    """The name of a class in a file: "tfd.Normal", "flows.RealNVP" or "registered.package>Name"."""
     name = cls.__name__.lstrip("_")  # TFP makes a Chain of non-composite parts a `_Chain`
     for namespace in (*_PACKAGES, *_STOCK):
         public = _class_named(namespace, name)

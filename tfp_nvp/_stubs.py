@@ -22,6 +22,6 @@ def _line(package: str, name: str, module: str) -> str:
 
 
 if __name__ == "__main__":
-    for each in NAMES:
-        path, text = stub(each)
+    for package in NAMES:
+        path, text = stub(package)
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What each layer of a chain returns, for whoever watches."""
+"""Records the results of the layers of a chain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ tfb = tfp.bijectors
 
 
 class Step(NamedTuple):
-    """What one layer of a chain returned, for `watch_steps`."""
+    """The result of one layer of a chain."""
 
     bijector: tfb.Bijector
     value: tf.Tensor
@@ -26,7 +26,7 @@ _watchers: contextvars.ContextVar[tuple[list[Step], ...]] = contextvars.ContextV
 
 @contextlib.contextmanager
 def watch_steps() -> Iterator[list[Step]]:
-    """Collects, in order, what each layer of a chain returns while the context is open."""
+    """Collects the results of all layers, in order, while the context is open."""
     steps: list[Step] = []
     token = _watchers.set((*_watchers.get(), steps))
     try:
@@ -36,6 +36,6 @@ def watch_steps() -> Iterator[list[Step]]:
 
 
 def report_step(bijector: tfb.Bijector, value: tf.Tensor, log_det: tf.Tensor) -> None:
-    """Tells every open `watch_steps` what a layer returned."""
+    """Reports a layer's result to every open `watch_steps`."""
     for steps in _watchers.get():
         steps.append(Step(bijector, value, log_det))

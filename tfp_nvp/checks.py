@@ -1,4 +1,4 @@
-"""Argument checks that name the argument, the rule, the value and the way out."""
+"""Argument checks, whose errors name the argument, the rule, the value and a remedy."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def shape(name: str, value: Any, min_rank: int = 0) -> tuple[int, ...]:
 
 
 def vector_shape(name: str, value: Any) -> tuple[int]:
-    """`value` as (d,), or an error that says what it must be."""
+    """`value` as (d,), or a `TypeError` / `ValueError`."""
     sizes = shape(name, value, min_rank=1)
     if len(sizes) != 1:
         raise ValueError(f"`{name}` must be [d], the shape of a vector; got {list(sizes)}.")
@@ -68,7 +68,7 @@ def vector_shape(name: str, value: Any) -> tuple[int]:
 
 
 def image_shape(name: str, value: Any) -> tuple[int, int, int]:
-    """`value` as (height, width, channels), or an error that says what it must be."""
+    """`value` as (height, width, channels), or a `TypeError` / `ValueError`."""
     sizes = shape(name, value)
     if len(sizes) != 3:
         raise ValueError(f"`{name}` must be [height, width, channels], the shape of an image; got {list(sizes)}.")

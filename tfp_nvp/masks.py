@@ -64,8 +64,8 @@ def random_permutation(size: int, seed: int) -> np.ndarray:
 def hidden_degrees(units: int, size: int, *, lowest: int = 1) -> np.ndarray:
     """Degrees of a masked network's hidden units, evenly spread over lowest, …, size − 1; int64 of shape [units].
 
-    A unit of degree j sees the first j elements of an event of `size`, and is seen by those after
-    them; one of degree 0 sees a condition only. In ascending order, and the same in every network.
+    A unit of degree j depends on the first j elements of an event of `size`, and later elements depend on it; a unit
+    of degree 0 depends on a condition only. Degrees ascend, and are the same in every network.
 
     Germain et al. (2015), "MADE", arXiv:1502.03509, section 4.
 
@@ -74,13 +74,13 @@ def hidden_degrees(units: int, size: int, *, lowest: int = 1) -> np.ndarray:
     """
     units, size = checks.integer("units", units, 1), checks.integer("size", size, 1)
     count = size - lowest
-    if count < 1:  # a single element without a condition: nothing may be seen
+    if count < 1:  # a single element without a condition: units depend on nothing
         return np.zeros(units, np.int64)
     return lowest + np.arange(units) * count // units
 
 
 def autoregressive(in_degrees: np.ndarray, out_degrees: np.ndarray, *, strict: bool = False) -> np.ndarray:
-    """Which inputs an output may see: those of no higher degree, or of lower degree if `strict`; shape [in, out].
+    """The inputs that an output may depend on: of no higher degree, or of lower if `strict`; shape [in, out].
 
     Germain et al. (2015), "MADE", arXiv:1502.03509, equations 12 and 13.
 

@@ -37,10 +37,10 @@ def broadcast(a: BatchShape, b: BatchShape) -> BatchShape:
 
 
 def concat(*parts: BatchShape | tuple[int, ...]) -> BatchShape:
-    """One shape after the other."""
-    if all(isinstance(part, (list, tuple)) for part in parts):
-        return [size for part in parts for size in part]
-    return tf.concat([tf.convert_to_tensor(part, tf.int32) for part in parts], axis=0)
+    """The concatenation of shapes."""
+    if all(isinstance(shape, (list, tuple)) for shape in parts):
+        return [size for shape in parts for size in shape]
+    return tf.concat([tf.convert_to_tensor(shape, tf.int32) for shape in parts], axis=0)
 
 
 def broadcast_batch(value: tf.Tensor, batch: BatchShape, event_ndims: int) -> tf.Tensor:

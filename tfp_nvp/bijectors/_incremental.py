@@ -1,12 +1,11 @@
-"""The sequential direction of a masked network, every hidden unit computed when its inputs are known.
+"""The sequential direction of a masked network: each hidden unit is computed as soon as its inputs are known.
 
-Run whole once per element, a network costs d evaluations. But a unit of degree j depends on the
-first j elements only: once they are known, it is final. Here elements are taken in blocks of a
-few. What the units of a block get from earlier blocks is one matrix product per layer; within the
-block, its few units alone are evaluated once per element. All blocks together cost little more
-than one evaluation of the network, and the time of d small steps, one after the other.
+Evaluating the whole network once per element costs d evaluations. But a unit of degree j depends on the first j
+elements only, and is final once they are known. Here elements are solved in small blocks. The contribution of earlier
+blocks to a block's units is one matrix product per layer; within the block, only its own units are evaluated, once per
+element. All blocks together cost little more than one evaluation of the network, and the time of d small steps.
 
-Values lie with the batch innermost, [units, n]: blocks are then slices of whole rows.
+The batch is the last axis, [units, n], so that blocks are slices of whole rows.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def solve(
     condition = None if condition is None else _at_least_one_row(condition)
     num_blocks = -(-d // BLOCK)
     order = np.arange(d) if network.order is None else np.array(network.order)
-    # The last block is filled up with copies of the last element, which nothing depends on.
+    # The last block is padded with copies of the last element, on which nothing depends.
     value = tf.gather(tf.transpose(value), order[np.minimum(np.arange(num_blocks * BLOCK), d - 1)])
     n = tf.shape(value)[1]
     layers = _block_layers(network, d, num_blocks, network.contexts(condition))
@@ -80,7 +79,7 @@ class _BlockLayer:
     """The weights of a masked layer by blocks of its units."""
 
     def __init__(self, layer: MaskedDense, context: tf.Tensor | None, inputs: np.ndarray, outputs: np.ndarray):
-        """`inputs` and `outputs` [num_blocks, width]: the units of each block, the layer's size where there is none."""
+        """`inputs` and `outputs` [num_blocks, width]: the units of each block, padded with the layer's size."""
         self.layer = layer
         self._width = inputs.shape[1]
         self.num_inputs = inputs.size
@@ -116,8 +115,9 @@ class _Step:
 def _block_layers(
     network: MaskedNetwork, d: int, num_blocks: int, contexts: dict[MaskedDense, tf.Tensor]
 ) -> list[_BlockLayer]:
-    """Each layer by blocks. Elements of degree j (1, …, d) are in block (j − 1) // BLOCK, units in block j // BLOCK:
-    there, all elements that a unit depends on are known, or of the same block and before those that depend on it.
+    """Splits each layer into blocks: elements of degree j (1, …, d) into block (j − 1) // BLOCK, units into j // BLOCK.
+
+    All elements that a unit depends on are known before its block, or lie in it before those that depend on the unit.
     """
     num_parameters = network.num_outputs // d
     elements = np.arange(num_blocks * BLOCK).reshape(num_blocks, BLOCK)
@@ -133,7 +133,7 @@ def _block_layers(
 
 
 def _by_block(blocks: np.ndarray, num_blocks: int) -> np.ndarray:
-    """The numbers of the units of each block [num_blocks, width], filled up with the number of units."""
+    """The indices of the units of each block [num_blocks, width], padded with the number of units."""
     members = [np.flatnonzero(blocks == block) for block in range(num_blocks)]
     units = np.full((num_blocks, max(1, max(map(len, members)))), len(blocks))
     for row, numbers in zip(units, members, strict=True):
@@ -142,7 +142,7 @@ def _by_block(blocks: np.ndarray, num_blocks: int) -> np.ndarray:
 
 
 def _at_least_one_row(values: tf.Tensor) -> tf.Tensor:
-    """`values` [n, ...], or one row of zeros if n turns out to be 0: TensorFlow puts no rows into empty tensors."""
+    """`values` [n, ...], or one row of zeros if n turns out to be 0: TensorFlow can't scatter into empty tensors."""
     if values.shape[0] is not None:
         return values
     missing = tf.maximum(1 - tf.shape(values)[0], 0)

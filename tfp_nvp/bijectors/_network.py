@@ -1,4 +1,4 @@
-"""How a structure sizes and asks the network that shapes its map."""
+"""Builds and calls the conditioner of a coupling or an autoregressive layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def connect(
 ) -> keras.layers.Layer:
     """The conditioner, built on events [n, *event_shape], whose last axis gets `num_outputs` numbers.
 
-    One of ours that does not say how many outputs it has is told; any other layer must have as many.
+    A `Conditioner` without `num_outputs` is given the number; any other layer must return as many.
 
     Raises:
       TypeError: if it is not a Keras layer.
@@ -51,7 +51,7 @@ def raw_numbers(
     condition_ndims: int,
     num_parameters: int,
 ) -> tf.Tensor:
-    """raw [p, ..., m], p = `num_parameters`, of what the conditioner sees of an event [..., k], and of a condition.
+    """The conditioner's raw numbers [p, ..., m], p = `num_parameters`, of an event [..., k] and a condition.
 
     Keras layers take one batch dimension and broadcast nothing: the batch is flattened to one, the condition
     broadcast to it, and the outputs [n, p · m] get the batch's shape back. They are cast to the event's dtype.
@@ -67,7 +67,7 @@ def raw_numbers(
 
 
 def _call(conditioner: keras.layers.Layer, event: tf.Tensor, condition: tf.Tensor | None) -> Any:
-    """By keyword if the layer's `call` has an argument `condition`, else `conditioner([event, condition])`."""
+    """Passes the condition by keyword if `call` has such an argument, else in a list `[event, condition]`."""
     if condition is None:
         return conditioner(event)
     if "condition" in conditioner.call_signature_parameters:

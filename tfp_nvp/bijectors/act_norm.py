@@ -48,8 +48,8 @@ class ActNorm(Bijector):
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         """Sets shift and scale from a batch x [n, *event], n at least 2.
 
-        An element that is constant in the batch gets a scale of one. For an exact start of
-        far-off data, moments are taken in float64.
+        An element that is constant in the batch gets a scale of one. Moments are computed in float64, exact for data
+        far from zero.
         """
         axes = list(range(x.shape.rank - 1))
         mean, variance = tf.nn.moments(tf.cast(x, tf.float64), axes)

@@ -1,4 +1,4 @@
-"""Autoregressive: every element is shaped by those before it."""
+"""Autoregressive: the map of every element depends on the elements before it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ class Autoregressive(Bijector):
         x_i = f(z_i; raw_i)
         log_det = Σ_i log |df/dz_i|
 
-    `inverse` evaluates the conditioner once. `forward` finds one element after the other: with
-    the masked networks of `conditioners`, each of their units is computed once, so that it costs about one evaluation
-    and d short steps; any other layer is evaluated d times. `Invert` swaps the two.
+    `inverse` evaluates the conditioner once. `forward` solves for one element after the other: each unit of a masked
+    network of `conditioners` is computed once, at the cost of about one evaluation and d short steps; any other layer
+    is evaluated d times. `Invert` swaps the two.
 
-    Gradients of `forward` are those of the implicit function theorem, in reverse mode: they
-    solve a triangular system with the transposed Jacobian of `inverse`, by at most d products
-    with it. They are those of z, the condition and variables, not of other tensors that a
-    transformer may hold.
+    Gradients of `forward` are those of the implicit function theorem, in reverse mode: they solve a triangular system
+    with the transposed Jacobian of `inverse`, by at most d products with it. They reach z, the condition and
+    variables, but no other tensors of a transformer.
 
     Args:
       transformer: f.
@@ -43,8 +42,7 @@ class Autoregressive(Bijector):
       dtype: of values.
 
     Raises:
-      TypeError, ValueError: if an argument is out of its range, or a conditioner's output
-        does not fit.
+      TypeError, ValueError: if an argument is out of its range, or a conditioner's output does not fit.
 
     >>> from tfp_nvp import conditioners, transformers
     >>> layer = Autoregressive(transformers.Affine(), conditioners.MADE(), [3])
@@ -122,7 +120,7 @@ class Autoregressive(Bijector):
         return self._plain_solve(z, condition)
 
     def _plain_solve(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """One element more is right after every evaluation of the whole conditioner: d of them."""
+        """Evaluates the whole conditioner d times; each time, one more element is final."""
         d = z.shape[-1]
 
         def body(i: tf.Tensor, x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -146,11 +144,11 @@ class Autoregressive(Bijector):
         J = ∂g/∂x; and log_det = −l(x, θ), the log-det of g. With v = dx − (∂l/∂x)ᵀ dlog_det and Jᵀ u = v,
         the gradients are u for z and −(∂g/∂θ)ᵀ u − (∂l/∂θ)ᵀ dlog_det for θ.
 
-        J = D + N, D diagonal and N strictly triangular: u ← D⁻¹ (v − Nᵀ u) is exact after d times, and
-        usually stops changing long before.
+        J = D + N, D diagonal and N strictly triangular: u ← D⁻¹ (v − Nᵀ u) is exact after d steps, and usually
+        converges long before.
         """
         with tf.GradientTape(persistent=True) as tape:
-            seen = tf.identity(x)  # by the network; x itself is what each element's own map is applied to
+            seen = tf.identity(x)  # the network's input; x is the input of the elementwise maps
             tape.watch([x, seen, *conditions])
             z, log_dets = self.transformer.inverse(x, self._raw(seen, *conditions))
             log_det = tf.reduce_sum(log_dets, axis=-1)
@@ -170,16 +168,10 @@ class Autoregressive(Bijector):
             maximum_iterations=x.shape[-1],
             parallel_iterations=1,
         )
-        sources = [*conditions, *variables]
-        of_parameters = tape.gradient(
-            [z, log_det],
-            sources,
-            output_gradients=[-u, -dlog_det],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
+        of_parameters = _gradients(tape, [z, log_det], [*conditions, *variables], [-u, -dlog_det])
         return (u, *of_parameters[: len(conditions)]), of_parameters[len(conditions) :]
 
 
-def _gradients(tape: tf.GradientTape, target: tf.Tensor, sources: list, output_gradients: tf.Tensor) -> list:
-    """Gradients with respect to each source, zeros where there is none."""
+def _gradients(tape: tf.GradientTape, target: Any, sources: list, output_gradients: Any) -> list:
+    """Gradients with respect to each source, zeros where it is unconnected."""
     return tape.gradient(target, sources, output_gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -1,4 +1,4 @@
-"""The base class: two methods, each one pass, and TFP's whole bijector API from them."""
+"""The base class: TFP's whole bijector API from two methods of one pass each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ class Bijector(Module, tfb.Bijector):
         _forward_and_log_det(z, condition)  ->  x [..., *event],  log |det ∂x/∂z|
         _inverse_and_log_det(x, condition)  ->  z [..., *event],  log |det ∂z/∂x|
 
-    The log-det is in nats, one value per event of rank `forward_min_event_ndims`
-    (`inverse_min_event_ndims`), or anything that broadcasts to that. From these two come
-    TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's rules for `event_ndims`, and
-    `forward_and_log_det` and `inverse_and_log_det`, which return both results of one pass.
-    A layer that changes the shape of an event writes `_forward_sizes` and `_inverse_sizes` too.
+    The log-det is in nats, one value per event of rank `forward_min_event_ndims` (`inverse_min_event_ndims`), or
+    anything that broadcasts to that. From these two come TFP's `forward`, `inverse`, both log-det-Jacobians with TFP's
+    rules for `event_ndims`, and `forward_and_log_det` and `inverse_and_log_det`, which return both results of one
+    pass. A layer that changes the shape of an event writes `_forward_sizes` and `_inverse_sizes` too.
 
     Weights are `tf.Variable`s and Keras layers, held as attributes. The constructor's arguments are captured.
 
@@ -37,14 +36,14 @@ class Bijector(Module, tfb.Bijector):
     then be given `condition=` [..., *condition_shape], whose batch dimensions broadcast
     with the value's. A layer without one refuses a condition.
 
-    Nothing is remembered between calls: results are always those of the current weights.
+    Nothing is cached between calls: results are always those of the current weights.
     Two bijectors are equal only if they are the same object. `copy()` shares weights.
 
     Args:
-      event_shape: what values end in, if the layer fixes it (then it is checked), or None.
-      min_event_ndims: rank of an event; by default that of `event_shape`. TFP's `forward_min_event_ndims` means the
+      event_shape: the last dimensions of values, if the layer fixes and checks them, or None.
+      min_event_ndims: rank of an event, of z; by default of `event_shape`. TFP's `forward_min_event_ndims` is the
         same.
-      inverse_min_event_ndims: rank of an event of x, where it differs from that of z.
+      inverse_min_event_ndims: rank of an event of x, where it differs.
       condition_shape: shape of one condition, or None.
       dtype: of values, or None for any.
       is_constant_jacobian: whether the log-det is the same for all values.
@@ -92,7 +91,7 @@ class Bijector(Module, tfb.Bijector):
             dtype=dtype,
             name=name,
         )
-        self._z_shape = self._x_shape = event_shape  # what events of either side end in, where it is fixed
+        self._z_shape = self._x_shape = event_shape  # event shapes, where they are fixed
         self._condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
 
     @property
@@ -107,11 +106,11 @@ class Bijector(Module, tfb.Bijector):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether every data-dependent layer has seen `initialize`."""
+        """Whether every data-dependent layer has been initialized."""
         return True
 
     def parts(self) -> list[Bijector]:
-        """The layers that it is composed of, the one next to the data first; itself if it is no composition."""
+        """The layers of a composition, the one next to the data first; else the bijector itself."""
         return [self]
 
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
@@ -153,7 +152,7 @@ class Bijector(Module, tfb.Bijector):
         """As in TFP: `forward` of a tensor, a `tfb.Chain` with a bijector, the distribution of a distribution."""
         return tfb.Bijector.__call__(self, value, name, **kwargs)
 
-    # What subclasses write. Values and conditions are checked before.
+    # Subclasses define these. Values and conditions have been checked.
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: tf.Tensor | None) -> Step:
         raise NotImplementedError(f"{type(self).__name__} must define `_forward_and_log_det(z, condition)`.")
@@ -173,7 +172,7 @@ class Bijector(Module, tfb.Bijector):
     def _parameter_properties(cls, dtype: Any) -> dict:
         return {}
 
-    # One step of a composition: the log-det is of events of rank `event_ndims`, or broadcasts to one value for each.
+    # Steps of a composition, with the log-det of events of rank `event_ndims`, or one that broadcasts to it.
 
     def _forward_step(self, z: tf.Tensor, condition: tf.Tensor | None, event_ndims: int) -> Step:
         x, log_det = self._forward_and_log_det(z, condition)
@@ -185,7 +184,7 @@ class Bijector(Module, tfb.Bijector):
         extra = event_ndims - self.inverse_min_event_ndims
         return z, _sum_over(log_det, z, self.forward_min_event_ndims, extra)
 
-    # Where values enter.
+    # Checks of values where they enter.
 
     def _event_ndims(self, event_ndims: Any, least: int, value: tf.Tensor) -> int:
         ndims = least if event_ndims is None else int(tf.get_static_value(event_ndims))
@@ -197,7 +196,7 @@ class Bijector(Module, tfb.Bijector):
         return ndims
 
     def _check_event(self, name: str, value: Any) -> tf.Tensor:
-        """`value` as a tensor of the right dtype that ends in the right shape: what is known only in a graph, there."""
+        """`value` as a tensor of the right dtype and event shape; unknown sizes are checked when the graph runs."""
         value = tf.convert_to_tensor(value, dtype=self.dtype)
         sizes = self._z_shape if name == "z" else self._x_shape
         if sizes is not None:
@@ -213,8 +212,7 @@ class Bijector(Module, tfb.Bijector):
     def _check_condition(self, condition: Any) -> tf.Tensor | None:
         return check_condition(self.name, self.condition_shape, condition, self.dtype)
 
-    # TFP's hooks, in place of those that look results up in a cache: TFP's goes by the identity of tensors, whatever
-    # the weights have become since.
+    # TFP's hooks, overridden to avoid TFP's cache, which looks up tensors by identity even after the weights changed.
 
     def _call_forward(self, x: Any, name: str, **kwargs: Any) -> tf.Tensor:
         return self.forward_and_log_det(x, **kwargs)[0]
@@ -241,7 +239,7 @@ class Bijector(Module, tfb.Bijector):
         return _mapped_shape_tensor(shape, self.inverse_min_event_ndims, self._inverse_sizes)
 
     def is_same_map(self, other: Bijector) -> bool:
-        """Whether `other` is this map: this object, or the same ones put together in the same way."""
+        """Whether `other` is this map: this object, or the same composition of the same objects."""
         return self is other
 
 
@@ -261,7 +259,7 @@ def as_batch(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tenso
 
 
 def _mapped_shape(shape: tf.TensorShape, event_ndims: int, sizes: Any) -> tf.TensorShape:
-    """A shape whose last `event_ndims` sizes are mapped; None where they, or what becomes of them, are not known."""
+    """`shape` with its last `event_ndims` sizes mapped; None where the result is not known."""
     if shape.rank is None or shape.rank < event_ndims:
         return tf.TensorShape(None)
     batch, event = shape[: shape.rank - event_ndims], shape[shape.rank - event_ndims :]
@@ -279,10 +277,10 @@ def _mapped_shape_tensor(shape: tf.Tensor, event_ndims: int, sizes: Any) -> tf.T
 def check_condition(
     name: str, condition_shape: tuple[int, ...] | None, condition: Any, dtype: tf.DType | None
 ) -> tf.Tensor | None:
-    """`condition` as a tensor, if it is there exactly when `condition_shape` is and ends in it.
+    """`condition` as a tensor that ends in `condition_shape`, or None if that is None.
 
     Raises:
-      ValueError: otherwise.
+      ValueError: if it is missing, unexpected, or of another shape.
     """
     if condition_shape is None:
         if condition is not None:
@@ -297,10 +295,10 @@ def check_condition(
 
 
 def ensure_ends_in(name: str, value: tf.Tensor, sizes: Any, rule: str, of: str) -> tf.Tensor:
-    """`value`, whose last dimensions have these sizes: those that are not known yet are checked when the graph runs.
+    """`value`, checked to end in `sizes`; sizes that are not known are checked when the graph runs.
 
     Raises:
-      ValueError: if those that are known are others, or not even their number is known.
+      ValueError: if known sizes differ, or the rank is not known.
     """
     rank = len(sizes)
     if value.shape.rank is None:

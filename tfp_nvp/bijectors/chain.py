@@ -1,4 +1,4 @@
-"""Bijectors one after the other."""
+"""The composition of bijectors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Chain(Bijector):
         return list(self._bijectors)
 
     def parts(self) -> list[Bijector]:
-        return [part for layer in self._bijectors for part in layer.parts()]
+        return [sublayer for layer in self._bijectors for sublayer in layer.parts()]
 
     @property
     def is_initialized(self) -> bool:
@@ -89,7 +89,7 @@ class Chain(Bijector):
         return x, total
 
     def _components(self) -> Iterator[tuple[str, Any]]:
-        return ((part.name, part) for part in self.parts())
+        return ((layer.name, layer) for layer in self.parts())
 
     def is_same_map(self, other: Bijector) -> bool:
         if not isinstance(other, Chain) or len(other.bijectors) != len(self.bijectors):
@@ -143,10 +143,10 @@ def condition_for(layer: Bijector, condition: tf.Tensor | None) -> tf.Tensor | N
 
 
 def initialize_layer(layer: Bijector, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-    """Initializes one layer of a composition from a batch, and returns what it makes of the batch."""
-    mine = condition_for(layer, condition)
-    layer.initialize(x, mine)
-    return layer._inverse_and_log_det(x, mine)[0]
+    """Initializes one layer of a composition from a batch x, and returns the batch of z."""
+    condition = condition_for(layer, condition)
+    layer.initialize(x, condition)
+    return layer._inverse_and_log_det(x, condition)[0]
 
 
 def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
@@ -159,7 +159,7 @@ def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
 
 
 def _end_shapes(layers: Sequence[Bijector]) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    """What events of z and of x end in, if a layer fixes it.
+    """The event shapes of z and x, where a layer fixes them.
 
     Raises:
       ValueError: if two layers fix shapes that don't fit.

@@ -1,4 +1,4 @@
-"""A conditional bijector with its condition filled in."""
+"""A conditional bijector with a fixed condition."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_nvp.bijectors._wrapper import Wrapper
 from tfp_nvp.bijectors.bijector import Bijector
 
 
-class Conditioned(Bijector):
+class Conditioned(Wrapper):
     """`bijector` at one condition: a bijector that takes none, with the condition's batch shape.
 
     Args:
@@ -23,26 +24,14 @@ class Conditioned(Bijector):
     def __init__(self, bijector: Bijector, condition: Any, *, name: str | None = None):
         if bijector.condition_shape is None:
             raise ValueError(f"{bijector.name} takes no condition (it has no `condition_shape`).")
-        super().__init__(
-            min_event_ndims=bijector.forward_min_event_ndims,
-            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
-            dtype=bijector.dtype,
-            is_constant_jacobian=bijector.is_constant_jacobian,
-            name=name or f"conditioned_{bijector.name}",
-        )
-        self._bijector = bijector
+        super().__init__(bijector, name=name or f"conditioned_{bijector.name}")
         self._z_shape, self._x_shape = bijector._z_shape, bijector._x_shape
         self._condition: tf.Tensor = bijector._check_condition(condition)
 
     @property
     def condition(self) -> tf.Tensor:
-        """The condition that is filled in, [*batch, *condition_shape]."""
+        """The fixed condition, [*batch, *condition_shape]."""
         return self._condition
-
-    @property
-    def bijector(self) -> Bijector:
-        """The conditional bijector."""
-        return self._bijector
 
     @property
     def is_initialized(self) -> bool:
@@ -63,18 +52,6 @@ class Conditioned(Bijector):
     def is_same_map(self, other: Bijector) -> bool:
         same = isinstance(other, Conditioned) and self.bijector.is_same_map(other.bijector)
         return same and self.condition is other.condition
-
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.forward_event_shape(shape)
-
-    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.inverse_event_shape(shape)
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.forward_event_shape_tensor(shape)
-
-    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.inverse_event_shape_tensor(shape)
 
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
         return self.condition.shape[: self.condition.shape.rank - self._bijector.condition_ndims]

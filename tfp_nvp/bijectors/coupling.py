@@ -1,4 +1,4 @@
-"""Coupling: one part of the event shapes the map of the other."""
+"""Coupling: the map of one part of the event depends on the other part."""
 
 from __future__ import annotations
 
@@ -26,20 +26,18 @@ class Coupling(Bijector):
 
     Args:
       transformer: f.
-      conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k]
-        and returns [n, p · m], the p = `transformer.num_parameters` raw numbers of the m others:
-        all first numbers, then all second ones. One of `conditioners` is told p · m. For images
-        with a mask over the last axis only, [n, h, w, k] → [n, h, w, p · m]; with a mask that
-        varies over h and w, the whole event with zeros in place of the rest,
-        [n, h, w, c] → [n, h, w, p · c].
+      conditioner: a built or unbuilt Keras layer. It is given the kept elements [n, k] and returns [n, p · m], the p =
+        `transformer.num_parameters` raw numbers of the m others: all first numbers, then all second ones. One of
+        `conditioners` is given p · m. For images with a mask over the last axis only, [n, h, w, k] → [n, h, w, p · m];
+        with a mask that varies over h and w, the whole event with zeros in place of the rest, [n, h, w, c] →
+        [n, h, w, p · c].
       mask: boolean array of the event's shape, `True` where the event is kept. With a
         condition it may keep nothing: the raw numbers then come from the condition alone.
       condition_shape: shape of the condition, or None.
       dtype: of values.
 
     Raises:
-      TypeError, ValueError: if the mask keeps all or nothing, or a conditioner's output
-        does not fit.
+      TypeError, ValueError: if the mask keeps all or nothing, or a conditioner's output does not fit.
 
     >>> from tfp_nvp import conditioners, masks, transformers
     >>> coupling = Coupling(transformers.Affine(), conditioners.MLP(), masks.half(4))
@@ -153,7 +151,7 @@ class _Masked:
 
 
 def _take(value: tf.Tensor, indices: np.ndarray) -> tf.Tensor:
-    """`value[..., indices]`: as a slice where the indices are a run, which is free, else gathered."""
+    """`value[..., indices]`: a slice, which is free, where the indices are consecutive, else gathered."""
     if not len(indices):
         return value[..., :0]
     first, last = int(indices[0]), int(indices[-1])

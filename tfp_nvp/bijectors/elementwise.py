@@ -12,11 +12,11 @@ from tfp_nvp.transformers import Transformer
 
 
 class Elementwise(Bijector):
-    """A transformer on every element, its raw numbers weights of their own.
+    """A transformer on every element, whose raw numbers are weights.
 
         x_i = f(z_i; w_i),    log_det = Σ log |df/dz_i|
 
-    It starts where the transformer's raw numbers are zero: the identity for ours.
+    Raw numbers start at zero: with our transformers, the layer starts as the identity.
 
     Args:
       transformer: f.

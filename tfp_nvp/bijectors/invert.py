@@ -1,4 +1,4 @@
-"""A bijector turned around."""
+"""The inverse of a bijector."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Invert(Bijector):
 
     @property
     def bijector(self) -> Bijector:
-        """The bijector that is turned around."""
+        """The inverted bijector."""
         return self._bijector
 
     @property

@@ -1,4 +1,4 @@
-"""A learned invertible matrix, in factors that keep it so."""
+"""A learned matrix, factored so that it stays invertible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_nvp import checks, masks
 from tfp_nvp.bijectors.bijector import Bijector
 
-#: What an `InvertibleLinear` can start as.
+#: Initial matrices of an `InvertibleLinear`.
 STARTS = ("permutation", "orthogonal")
 
 
@@ -61,13 +61,13 @@ class InvertibleLinear(Bijector):
         elif seed is not None:
             matrix = random_orthogonal(d, seed)
         permutation, signs, factors = _factors(matrix)
-        kind = self.dtype.as_numpy_dtype
-        # Weights, though fixed: weights loaded into a layer of another seed must bring them along.
-        self._permutation = tf.Variable(permutation.astype(kind), name="permutation", trainable=False)
-        self._signs = tf.Variable(signs.astype(kind), name="signs", trainable=False)
-        self._below = np.tril(np.ones((d, d), kind), -1)
-        # One square matrix holds all: L below the diagonal, s on it, U above.
-        self.factors = tf.Variable(factors.astype(kind), name="factors", trainable=True)
+        np_dtype = self.dtype.as_numpy_dtype
+        # Weights, though fixed: a layer of another seed that loads weights must load these too.
+        self._permutation = tf.Variable(permutation.astype(np_dtype), name="permutation", trainable=False)
+        self._signs = tf.Variable(signs.astype(np_dtype), name="signs", trainable=False)
+        self._below = np.tril(np.ones((d, d), np_dtype), -1)
+        # One square matrix holds all factors: L below the diagonal, s on it, U above.
+        self.factors = tf.Variable(factors.astype(np_dtype), name="factors", trainable=True)
 
     def _triangles(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """L [d, d], U + diag(σ exp(s)) [d, d] and s [d]."""
@@ -102,7 +102,7 @@ def _factors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     the lower triangle to the upper: L = Uₚᵀ D⁻¹, U + diag(σ exp(s)) = D Lₚᵀ, P = Pₚᵀ.
     """
     with tf.init_scope():  # the layer may be made while a graph is traced
-        packed, order = (part.numpy() for part in tf.linalg.lu(matrix.T))
+        packed, order = (factor.numpy() for factor in tf.linalg.lu(matrix.T))
     diagonal = np.diag(packed)
     lower, upper = np.triu(packed, 1).T / diagonal, diagonal[:, np.newaxis] * np.tril(packed, -1).T
     return np.eye(len(matrix))[order], np.sign(diagonal), lower + upper + np.diag(np.log(np.abs(diagonal)))

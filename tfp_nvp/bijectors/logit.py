@@ -1,4 +1,4 @@
-"""Pixels to the real line."""
+"""The logit, from pixels to the real line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_nvp import checks
 from tfp_nvp.bijectors.bijector import Bijector
 
-#: As far beyond a bound, a number is taken as on it.
+#: Numbers at most this far beyond a bound count as on it.
 ROUNDING = 1e-6
 
 
@@ -58,9 +58,9 @@ class Logit(Bijector):
                 "Pixels that are integers belong in tfp_nvp.Dequantized."
             )
         width = 1.0 - 2.0 * self.alpha
-        # From both ends, so that neither logarithm loses what is near its end.
+        # From both ends, so that neither logarithm loses precision near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
-        p, rest = (self.alpha + width * part for part in (x, 1.0 - x))
-        log_p, log_rest = (tf.math.log(tf.maximum(part, least)) for part in (p, rest))
+        p, rest = (self.alpha + width * number for number in (x, 1.0 - x))
+        log_p, log_rest = (tf.math.log(tf.maximum(number, least)) for number in (p, rest))
         log_det = math.log(width) - log_p - log_rest
         return log_p - log_rest, tf.where(tf.minimum(p, rest) < -ROUNDING, tf.constant(-math.inf, x.dtype), log_det)

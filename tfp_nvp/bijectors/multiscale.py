@@ -1,4 +1,4 @@
-"""Levels of an image flow, each of which lets a part of the channels out."""
+"""Levels of an image flow; some channels leave after each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Multiscale(Bijector):
 
         h = levels[0]⁻¹(x)
         z₀ = second half of the channels of h,  h = levels[1]⁻¹(first half of the channels of h),  …
-        z = all that has left, and what is left at the end, one vector [d]
+        z = z₀, z₁, … and the last h, flattened to one vector [d]
 
-    So a base over vectors is the density of all of it, and one level costs a quarter of
-    the one before. To have what leaves under a Gaussian that depends on what stays, end
-    a level with an affine `Coupling` that keeps the first half: `flows.Glow` does.
+    So the base is one distribution over vectors, and a level costs a quarter of the one before. A level that ends with
+    an affine `Coupling` that keeps the first half, as in `flows.Glow`, makes the channels that leave Gaussian given
+    those that stay.
 
     Args:
       levels: bijectors of images, the one next to the data first; ours or TFP's own.
@@ -87,10 +87,10 @@ class Multiscale(Bijector):
         return list(self._levels)
 
     def parts(self) -> list[Bijector]:
-        return [part for level in self._levels for part in level.parts()]
+        return [layer for level in self._levels for layer in level.parts()]
 
     def _components(self) -> Iterator[tuple[str, Any]]:
-        return ((part.name, part) for part in self.parts())
+        return ((layer.name, layer) for layer in self.parts())
 
     @property
     def is_initialized(self) -> bool:
@@ -102,44 +102,45 @@ class Multiscale(Bijector):
             h, _ = self._split(initialize_layer(level, h, condition), i)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        h, parts, total = x, [], tf.zeros([], x.dtype)
+        h, latents, total = x, [], tf.zeros([], x.dtype)
         for i, level in enumerate(self._levels):
             h, log_det = level._inverse_step(h, condition_for(level, condition), 3)
-            h, out = self._split(h, i)
-            parts.append(out)
+            h, latent = self._split(h, i)
+            latents.append(latent)
             total = total + log_det
-        batch = shapes.batch_shape(parts[-1], 3)
+        batch = shapes.batch_shape(latents[-1], 3)
         sizes = [math.prod(shape) for shape in self._latent_shapes]
         flat = [
-            tf.reshape(shapes.broadcast_batch(part, batch, 3), shapes.concat(batch, [size]))
-            for part, size in zip(parts, sizes, strict=True)
+            tf.reshape(shapes.broadcast_batch(latent, batch, 3), shapes.concat(batch, [size]))
+            for latent, size in zip(latents, sizes, strict=True)
         ]
         return tf.concat(flat, axis=-1), total
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         batch, total = shapes.batch_shape(z, 1), tf.zeros([], z.dtype)
         flat = tf.split(z, [math.prod(shape) for shape in self._latent_shapes], axis=-1)
-        parts = [
-            tf.reshape(part, shapes.concat(batch, shape)) for part, shape in zip(flat, self._latent_shapes, strict=True)
+        latents = [
+            tf.reshape(vector, shapes.concat(batch, shape))
+            for vector, shape in zip(flat, self._latent_shapes, strict=True)
         ]
-        h = parts.pop()
+        h = latents.pop()
         for level in reversed(self._levels):
             h, log_det = level._forward_step(h, condition_for(level, condition), 3)
             total = total + log_det
-            if parts:
-                h = tf.concat([h, shapes.broadcast_batch(parts.pop(), shapes.batch_shape(h, 3), 3)], axis=-1)
+            if latents:
+                h = tf.concat([h, shapes.broadcast_batch(latents.pop(), shapes.batch_shape(h, 3), 3)], axis=-1)
         return h, total
 
     def _split(self, h: tf.Tensor, level: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """What goes on to the next level and what leaves."""
+        """The channels for the next level, and those that leave."""
         if level == len(self._levels) - 1:
             return h, h
         stays = h.shape[-1] - self._latent_shapes[level][-1]
         return h[..., :stays], h[..., stays:]
 
     def _shapes_of_latents(self) -> list[tuple[int, ...]]:
-        """The shape of what leaves after each level."""
-        found, shape = [], tf.TensorShape(self._image_shape)
+        """The shape of the channels that leave after each level."""
+        latent_shapes, shape = [], tf.TensorShape(self._image_shape)
         for i, level in enumerate(self._levels):
             before, shape = shape, level.inverse_event_shape(shape)
             if shape.rank != 3 or shape.num_elements() != before.num_elements():
@@ -157,11 +158,11 @@ class Multiscale(Bijector):
                     raise ValueError(
                         f"`leaving` must be less than the {channels} channels there are after level {i}; got {leaves}."
                     )
-                found.append((*sides, leaves))
+                latent_shapes.append((*sides, leaves))
                 shape = tf.TensorShape([*sides, channels - leaves])
             else:
-                found.append((*sides, channels))
-        return found
+                latent_shapes.append((*sides, channels))
+        return latent_shapes
 
     def _forward_sizes(self, sizes: list) -> list:
         return list(self._image_shape)

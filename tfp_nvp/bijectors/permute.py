@@ -29,7 +29,7 @@ class Permute(Bijector):
         if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
             raise ValueError(f"`permutation` must hold each of 0 to d − 1 once; got {permutation!r}.")
         super().__init__(event_shape=order.shape, is_constant_jacobian=True, name=name)
-        # Weights, though fixed: weights loaded into a layer of another order must bring it along.
+        # Weights, though fixed: a layer of another order that loads weights must load these too.
         self._order = tf.Variable(order, dtype=tf.int64, name="order", trainable=False)
         self._inverse_order = tf.Variable(np.argsort(order), dtype=tf.int64, name="inverse_order", trainable=False)
 
@@ -40,7 +40,7 @@ class Permute(Bijector):
 
     @property
     def permutation(self) -> np.ndarray:
-        """Where each element of x comes from; int [d]."""
+        """The index in z of each element of x; int [d]."""
         return self._order.numpy()
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:

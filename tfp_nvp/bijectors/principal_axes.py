@@ -15,7 +15,7 @@ class PrincipalAxes(Bijector):
 
         log |det ∂z/∂x| = −Σ log s
 
-    V is orthogonal; nothing is whitened. Mean μ, deviation s and V are set from a batch by `initialize` and then
+    V is orthogonal; the axes are not whitened. Mean μ, deviation s and V are set from a batch by `initialize` and then
     fixed; before, the bijector is the identity.
 
     Args:

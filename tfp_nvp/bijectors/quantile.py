@@ -23,13 +23,13 @@ class Quantile(Bijector):
     `initialize(x)` sets p from a batch, one histogram for each element of the last axis. Until then the bins
     are equally probable, which makes the layer a `Logit(0)`.
 
-    It is the first layer for pixels, of which a few values, black most of all, are far more frequent than the
-    others: with as many bins as there are grey levels, each level gets an interval as wide as it is frequent.
+    Use it as the first layer for pixels, of which a few values, such as black, are far more frequent than others: with
+    one bin per grey level, each level gets an interval as wide as it is frequent.
 
     Args:
       event_shape: [d], or [h, w, c] for one histogram per channel.
       num_bins: n, at least 2; for integers their number of levels.
-      smoothing: the part, in (0, 1], of p that all bins share alike, so that none is empty.
+      smoothing: the fraction of p, in (0, 1], that is spread evenly over all bins, so that none is empty.
       dtype: of values.
 
     Beyond [0, 1] (by more than 1e-6) the log-det is −inf: the density is zero there.
@@ -78,9 +78,9 @@ class Quantile(Bijector):
         """
         columns = np.asarray(x).reshape(-1, x.shape[-1]).T
         if not columns.size or not ((columns >= 0.0) & (columns <= 1.0)).all():
-            found = f"from {columns.min()} to {columns.max()}" if columns.size else "none"
+            given_range = f"from {columns.min()} to {columns.max()}" if columns.size else "none"
             raise ValueError(
-                f"`x` must hold numbers in [0, 1]; got {found}. "
+                f"`x` must hold numbers in [0, 1]; got {given_range}. "
                 "Pixels that are integers belong in tfp_nvp.Dequantized; scale others."
             )
         places = np.clip((columns * self.num_bins).astype(np.int64), 0, self.num_bins - 1)
@@ -92,12 +92,12 @@ class Quantile(Bijector):
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         scaled = x * self.num_bins
         bin_ = tf.clip_by_value(tf.floor(scaled), 0.0, self.num_bins - 1.0)
-        # NaN has no place: that of the first bin, so that it becomes NaN and no error of other rows.
+        # NaN is put into the first bin, so that its row becomes NaN and no other row fails.
         width, below, above = self._at(tf.clip_by_value(tf.cast(bin_, tf.int32), 0, self.num_bins - 1))
-        part = width * (scaled - bin_)
-        # From both ends, so that neither logarithm loses what is near its end.
+        inside = width * (scaled - bin_)
+        # From both ends, so that neither logarithm loses precision near its end.
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
-        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + part, above - part))
+        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + inside, above - inside))
         log_det = tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest
         outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
         return log_f - log_rest, self._sum(tf.where(outside, tf.constant(-math.inf, x.dtype), log_det))
@@ -111,13 +111,13 @@ class Quantile(Bijector):
         bin_ = tf.reshape(places, tf.shape(z))
         width, low, high = self._at(bin_)
         upper = z > 0.0
-        part = tf.where(upper, (high - tf.sigmoid(-z)) / width, (tf.sigmoid(z) - low) / width)
-        x = (tf.cast(bin_, z.dtype) + part) / self.num_bins
+        theta = tf.where(upper, (high - tf.sigmoid(-z)) / width, (tf.sigmoid(z) - low) / width)
+        x = (tf.cast(bin_, z.dtype) + theta) / self.num_bins
         slope = tf.math.log_sigmoid(z) + tf.math.log_sigmoid(-z) - tf.math.log(width) - math.log(self.num_bins)
         return x, self._sum(slope)
 
     def _tables(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """For each bin [c, n]: its probability, that of all below it, and that of it and all above it."""
+        """The probability of each bin [c, n], of all bins below it, and of it and all above."""
         exact = tf.cast(self.probabilities, tf.float64)
         below, above = (tf.cumsum(exact, axis=-1, exclusive=end, reverse=not end) for end in (True, False))
         return tf.convert_to_tensor(self.probabilities), tf.cast(below, self.dtype), tf.cast(above, self.dtype)

@@ -15,8 +15,8 @@ class Sinh(Bijector):
 
         log |dx/dz| = log cosh(z)
 
-    In the inverse direction, z = asinh(x): near zero the identity, far out a logarithm, which
-    brings heavy tails and outliers within reach of a flow.
+    Its inverse z = asinh(x) is the identity near zero and a logarithm far out, so that a flow can fit heavy tails and
+    outliers.
 
     Args:
       mask: boolean [d], `True` where the map applies.

@@ -20,10 +20,10 @@ class Squeeze(Bijector):
 
     Args:
       factor: f, at least 2; it must divide height and width of x.
-      order: of the groups: "raster", row by row; or "checkerboard", first the places that
-        `masks.checkerboard` keeps, then the others: `masks.channel` after the squeeze then
-        splits as the chessboard did before it (for an even factor); or "dispersed", each place
-        as far as can be from those before it (and from theirs in the squares around), as in ordered dithering.
+      order: of the groups: "raster", row by row; or "checkerboard", first the places that `masks.checkerboard` keeps,
+        then the others: `masks.channel` after the squeeze then splits as the chessboard did before it (for an even
+        factor); or "dispersed", each place the farthest from those before it (and their copies in the squares around),
+        as in ordered dithering.
 
     Raises:
       ValueError: for another order; when used, for a size that does not fit.

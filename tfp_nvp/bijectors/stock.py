@@ -7,15 +7,16 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.bijectors._wrapper import Wrapper
 from tfp_nvp.bijectors.bijector import Bijector, Step
 
 tfb = tfp.bijectors
 
 
-class Stock(Bijector):
-    """A stock `tfb.Bijector` with our interface: two calls, and no answer from TFP's cache.
+class Stock(Wrapper):
+    """A stock `tfb.Bijector` with our interface, and without TFP's cache.
 
-    `Chain`, `Invert` and `Flow` wrap the stock bijectors they are given in this.
+    `Chain`, `Invert` and `Flow` wrap stock bijectors in it.
 
     Args:
       bijector: any injective `tfb.Bijector` of one tensor.
@@ -30,21 +31,9 @@ class Stock(Bijector):
         ranks = bijector.forward_min_event_ndims, bijector.inverse_min_event_ndims
         if any(tf.nest.is_nested(rank) for rank in ranks) or not bijector._is_injective:
             raise TypeError(f"`bijector` must map one tensor to one tensor, injectively; got {bijector!r}.")
-        super().__init__(
-            min_event_ndims=bijector.forward_min_event_ndims,
-            inverse_min_event_ndims=bijector.inverse_min_event_ndims,
-            dtype=bijector.dtype,
-            is_constant_jacobian=bijector.is_constant_jacobian,
-            name=name or bijector.name,
-        )
-        self._bijector = bijector
+        super().__init__(bijector, name=name or bijector.name)
 
-    @property
-    def bijector(self) -> tfb.Bijector:
-        """The stock bijector."""
-        return self._bijector
-
-    # tf.identity: the cache goes by tensor identity, and nobody has seen this tensor.
+    # tf.identity: TFP's cache looks up tensors by identity, and can't hold a new one.
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
         z = tf.identity(z)
@@ -62,22 +51,10 @@ class Stock(Bijector):
     def _is_increasing(self, **kwargs: Any) -> Any:
         return self._bijector._internal_is_increasing(**kwargs)
 
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.forward_event_shape(shape)
-
-    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.inverse_event_shape(shape)
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.forward_event_shape_tensor(shape)
-
-    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.inverse_event_shape_tensor(shape)
-
     def _batch_shape(self, x_event_ndims: int) -> tf.TensorShape:
         try:
             return self._bijector.experimental_batch_shape(x_event_ndims=x_event_ndims)
-        except NotImplementedError:  # it says nothing of its parameters, as TFP's own flows allow
+        except NotImplementedError:  # it does not declare its parameters, as some of TFP's own do not
             return tf.TensorShape([])
 
     def _batch_shape_tensor(self, x_event_ndims: int) -> tf.Tensor:
@@ -88,5 +65,5 @@ class Stock(Bijector):
 
 
 def as_bijector(bijector: tfb.Bijector) -> Bijector:
-    """Ours as it is, a stock one wrapped."""
+    """`bijector` itself if it is ours, else wrapped in `Stock`."""
     return bijector if isinstance(bijector, Bijector) else Stock(bijector)

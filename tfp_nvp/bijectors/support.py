@@ -18,9 +18,8 @@ class Support(Bijector):
         only high:    x = high − scale · softplus(z)
         neither:      x = z
 
-    A value on a bound, or within 1e-6 of the interval or scale of it, is taken as that
-    much inside, so its density is finite. Beyond the bounds the log-det is −inf: the density
-    is zero there.
+    A value on a bound, or closer to it than 1e-6 of the interval or scale, is moved that far inside, so that its
+    density is finite. Beyond the bounds the log-det is −inf: the density is zero there.
 
     Args:
       low, high: [d], ±inf where there is no bound; low below high.
@@ -45,13 +44,13 @@ class Support(Bijector):
             raise ValueError(f"`scale` must be positive; got {scale}.")
         super().__init__(event_shape=low.shape, dtype=dtype, name=name)
         has_low, has_high = np.isfinite(low), np.isfinite(high)
-        kind = self.dtype.as_numpy_dtype
+        np_dtype = self.dtype.as_numpy_dtype
         self._both, self._one = has_low & has_high, has_low ^ has_high
-        self._low, self._high = low.astype(kind), high.astype(kind)
+        self._low, self._high = low.astype(np_dtype), high.astype(np_dtype)
         # x = anchor + sign · length · t, with t in (0, 1) for two bounds and above 0 for one
-        self._anchor = np.where(has_low, low, np.where(has_high, high, 0.0)).astype(kind)
-        self._sign = np.where(has_high & ~has_low, -1.0, 1.0).astype(kind)
-        self._length = np.subtract(high, low, where=self._both, out=scale.copy()).astype(kind)
+        self._anchor = np.where(has_low, low, np.where(has_high, high, 0.0)).astype(np_dtype)
+        self._sign = np.where(has_high & ~has_low, -1.0, 1.0).astype(np_dtype)
+        self._length = np.subtract(high, low, where=self._both, out=scale.copy()).astype(np_dtype)
         self._bounded = self._both | self._one
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:

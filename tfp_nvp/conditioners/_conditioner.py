@@ -1,4 +1,4 @@
-"""What all networks share."""
+"""The base classes of conditioners."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tfp_nvp.conditioners._joining import join_channels
 class Conditioner(Captured, keras.layers.Layer):
     """A network from an event [n, ..., k], and a condition if there is one, to raw numbers [n, ..., num_outputs].
 
-    A subclass makes the layer of the outputs in `build`, when their number is known. Its constructor's arguments are
+    A subclass makes its output layer in `build`, when `num_outputs` is known. Its constructor's arguments are
     its Keras config.
 
     Args:
-      num_outputs: raw numbers per event, of an image per pixel; None to be told by the structure it is given to.
-      seed: an int for reproducible initial weights, each of which takes one of its own, or None.
+      num_outputs: raw numbers per event, of an image per pixel; None for as many as its layer needs.
+      seed: an int for reproducible initial weights, or None.
     """
 
     num_outputs: Any
@@ -52,7 +52,7 @@ class Conditioner(Captured, keras.layers.Layer):
         return keras.initializers.GlorotUniform(self._seed(index))
 
     def _small(self, index: int) -> keras.initializers.Initializer:
-        """For the last matrix of a residual block: at first it is close to nothing."""
+        """For the last matrix of a residual block, which starts close to zero."""
         return keras.initializers.RandomUniform(-1e-3, 1e-3, seed=self._seed(index))
 
     def _seed(self, index: int) -> int | None:
@@ -67,7 +67,7 @@ class ImageConditioner(Conditioner, abc.ABC):
 
     @abc.abstractmethod
     def of_image(self, image: Any) -> Any:
-        """The raw numbers of an image and its condition, side by side."""
+        """The raw numbers of an image, whose channels include the condition's."""
 
 
 def _config_of(value: Any) -> Any:

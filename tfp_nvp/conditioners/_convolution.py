@@ -1,4 +1,4 @@
-"""The convolutions that image networks are made of."""
+"""The convolutions of image networks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfp_nvp import checks
 class Convolution(keras.layers.Layer):
     """outputs = kernel ∗ inputs + bias, of the inputs' height and width; with `weight_norm`, kernel = g v / ‖v‖.
 
-    `keras.layers.Conv2D` with "same" padding, and weight normalization. A network of them that is to take batches
-    of no rows needs `with_a_row`.
+    `keras.layers.Conv2D` with "same" padding, and weight normalization. `with_a_row` lets a network of them take
+    batches of no rows.
 
     Args:
       filters: number of channels of the outputs.
@@ -48,7 +48,7 @@ class Convolution(keras.layers.Layer):
             shape=(*sides, inputs_shape[-1], self.filters), initializer=self.kernel_initializer, name="kernel"
         )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
-        if self.weight_norm:  # at first the length that the initializer gave
+        if self.weight_norm:  # it starts as the initial kernel's length
             self.length = self.add_weight(shape=(self.filters,), initializer="ones", name="length")
             self.length.assign(keras.ops.sqrt(keras.ops.sum(keras.ops.square(self.kernel), axis=(0, 1, 2))))
         self.built = True
@@ -82,7 +82,7 @@ class ZeroConvolution(Convolution):
 
 
 def with_a_row(network: Callable[[Any], Any], image: Any) -> Any:
-    """`network(image)` of a batch that may have no rows: of those, a convolution on a CPU has a wrong shape."""
+    """`network(image)` of a batch that may have no rows, of which a convolution on a CPU returns a wrong shape."""
     if image.shape[0]:
         return network(image)
     rows = tf.shape(image)[0]

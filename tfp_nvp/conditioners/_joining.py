@@ -1,4 +1,4 @@
-"""How a conditioner of vectors takes its inputs."""
+"""Joins the inputs of a conditioner and the condition."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 import keras
 
 
-def join(*parts: Any) -> Any:
-    """The parts that are there, flattened to [n, ...] → [n, size] and side by side."""
+def join(*tensors: Any) -> Any:
+    """Concatenates tensors [n, ...], each flattened to [n, size]; None is left out."""
     flat = [
-        part if len(part.shape) == 2 else keras.ops.reshape(part, (-1, math.prod(part.shape[1:])))
-        for part in parts
-        if part is not None
+        tensor if len(tensor.shape) == 2 else keras.ops.reshape(tensor, (-1, math.prod(tensor.shape[1:])))
+        for tensor in tensors
+        if tensor is not None
     ]
     return flat[0] if len(flat) == 1 else keras.ops.concatenate(flat, axis=-1)
 
 
 def joined_size(*shapes: Any) -> int:
-    """The last dimension of what `join` makes of tensors of these shapes."""
+    """The last dimension of `join` of tensors of these shapes."""
     return sum(math.prod(shape[1:]) for shape in shapes if shape is not None)
 
 
 def join_channels(image: Any, condition: Any = None) -> Any:
-    """The channels of an image [n, h, w, k], and a condition as more of them.
+    """Joins a condition to the channels of an image [n, h, w, k].
 
-    A condition [n, f h, f w, m] is put side by side with the image, its squares of f × f pixels as channels; any
-    other is flattened and given to every pixel.
+    Squares of f × f pixels of a condition [n, f h, f w, m] become channels; any other is flattened and repeated at
+    every pixel.
     """
     if condition is None:
         return image
@@ -46,7 +46,7 @@ def join_channels(image: Any, condition: Any = None) -> Any:
 
 
 def joined_channels(image_shape: Any, condition_shape: Any = None) -> int:
-    """The number of channels of what `join_channels` makes of tensors of these shapes."""
+    """The number of channels of `join_channels` of tensors of these shapes."""
     if condition_shape is None:
         return image_shape[-1]
     factor = _factor(image_shape, condition_shape)
@@ -55,7 +55,7 @@ def joined_channels(image_shape: Any, condition_shape: Any = None) -> int:
 
 
 def _factor(image_shape: Any, condition_shape: Any) -> int | None:
-    """How many times as large as the image the condition is, if it is an image of the same proportions."""
+    """The ratio of the condition's size to the image's, if it is an image of the same proportions, else None."""
     if len(condition_shape) != 4:
         return None
     factor = condition_shape[1] // image_shape[1]

@@ -1,4 +1,4 @@
-"""A dense layer with some of its connections cut."""
+"""A dense layer with masked connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from tfp_nvp import checks, masks
 
-#: A matrix of at least so many inputs, and outputs of a plane, is cut into so many blocks of inputs. Smaller ones
+#: A matrix of at least WIDE inputs, and outputs of a plane, is split into NUM_BLOCKS blocks of inputs. Smaller ones
 #: are faster whole.
 WIDE, NUM_BLOCKS = 512, 4
 
@@ -18,8 +18,8 @@ class MaskedDense(keras.layers.Layer):
     """outputs = inputs · (mask ⊙ kernel) + bias, the mask from degrees of inputs and outputs.
 
     The mask is applied at every use, so that it holds whatever an optimizer, a regularizer or a checkpoint does to the
-    kernel. Degrees ascend, so that about half of the matrix is zero: of a wide one, a block of inputs is multiplied
-    only with the outputs that it reaches.
+    kernel. Degrees ascend, so that about half of the matrix is zero: in a wide layer, a block of inputs is multiplied
+    only by the columns of outputs that depend on it.
 
     Args:
       units: number of outputs.
@@ -39,12 +39,12 @@ class MaskedDense(keras.layers.Layer):
     def connect(
         self, in_degrees: np.ndarray, out_degrees: np.ndarray, *, strict: bool = False, num_planes: int = 1
     ) -> None:
-        """Makes the weights, and cuts all but the connections from lower degrees to higher (and to equal) ones.
+        """Makes the weights, and masks all but the connections from lower to higher (and equal) degrees.
 
         Args:
           in_degrees: [in].
           out_degrees: [units / num_planes], of the outputs of each plane.
-          strict: whether connections between equal degrees are cut.
+          strict: whether connections between equal degrees are masked.
           num_planes: how often the outputs' degrees are repeated.
         """
         self.in_degrees, self.out_degrees = in_degrees, np.tile(out_degrees, num_planes)
@@ -72,14 +72,14 @@ class MaskedDense(keras.layers.Layer):
         return (self._sum_of_blocks(inputs) if wide else keras.ops.matmul(inputs, self.masked_kernel())) + self.bias
 
     def _sum_of_blocks(self, inputs: Any) -> Any:
-        """inputs · (mask ⊙ kernel), without the corner of each block that is zero."""
+        """inputs · (mask ⊙ kernel), without the zero corner of each block."""
         planes = (len(self.mask), self.num_planes, self.units // self.num_planes)
         kernel = keras.ops.reshape(keras.ops.convert_to_tensor(self.kernel), planes)
         cuts = [len(self.mask) * i // NUM_BLOCKS for i in range(1, NUM_BLOCKS)]
         blocks = (keras.ops.split(array, cuts, axis=axis) for array, axis in ((inputs, -1), (kernel, 0)))
         products = []
         for h, weights, mask in zip(*blocks, np.split(self.mask.reshape(planes), cuts), strict=True):
-            first = int(mask.any(axis=(0, 1)).argmax())  # the first output that is reached
+            first = int(mask.any(axis=(0, 1)).argmax())  # the first output that depends on the block
             weights = weights[:, :, first:] * keras.ops.cast(mask[:, :, first:], weights.dtype)
             product = keras.ops.matmul(h, keras.ops.reshape(weights, (len(mask), -1)))
             product = keras.ops.reshape(product, (-1, *weights.shape[1:]))

@@ -14,20 +14,18 @@ from tfp_nvp.conditioners._conditioner import Conditioner
 from tfp_nvp.conditioners._joining import join, joined_size
 from tfp_nvp.conditioners._masked_dense import MaskedDense
 
-#: (layer, its inputs) → its outputs, and what the condition gives to its units: None where there is nothing.
+#: (layer, its inputs) → its outputs, and the condition's contribution to its units, or None.
 Apply: TypeAlias = Callable[[MaskedDense, Any], tuple[Any, Any]]
 
 
 class MaskedNetwork(Conditioner, abc.ABC):
-    """What masked networks share: degrees, order, and the condition, which every unit may see.
+    """The base of masked networks: degrees, order, and the condition, on which every unit may depend.
 
-    A subclass makes `hidden_layers` and their `condition_layers` and says in `evaluate` how they
-    follow one another. That one definition serves a full pass and `incremental`, which
-    computes a unit as soon as the elements it depends on are known.
+    A subclass makes `hidden_layers` and their `condition_layers` and composes them in `evaluate`, which serves both a
+    full pass and the incremental solution of `Autoregressive`.
 
     Args:
-      num_outputs: raw numbers per event, p times its size d; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per event, p times its size d; None for as many as its layer needs.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.
@@ -40,7 +38,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
 
     #: Masked layers; a layer's inputs are the units of the one before it.
     hidden_layers: list[MaskedDense]
-    #: For each of `hidden_layers`, and once built for the outputs, what maps the condition to its units, or None.
+    #: For each of `hidden_layers`, and once built for the outputs: the layer from the condition to its units, or None.
     condition_layers: list[keras.layers.Dense | None]
 
     def __init__(
@@ -76,7 +74,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
             )
         if self.order is not None and len(self.order) != d:
             raise ValueError(f"`order` must name each of {d} elements once; got {list(self.order)}.")
-        # Only where there is a condition is there anything that a unit of degree 0 could see.
+        # A unit of degree 0 depends on a condition only.
         lowest = 1 if condition_shape is None else 0
         self.output_layer = MaskedDense(self.num_outputs, kernel_initializer="zeros", dtype=self.dtype_policy)
         elements = degrees = np.arange(1, d + 1)
@@ -99,7 +97,7 @@ class MaskedNetwork(Conditioner, abc.ABC):
         return self._unsort(outputs)
 
     def contexts(self, condition: Any) -> dict[MaskedDense, Any]:
-        """What the condition [n, ...] gives to the units of each layer, [n, units]."""
+        """The contribution of the condition [n, ...] to the units of each layer, [n, units]."""
         if (condition is None) == bool(self.condition_layers):
             had = "with" if self.condition_layers else "without"
             raise ValueError(f"{self.name} was built {had} a condition; call it {had} one too.")
@@ -134,16 +132,16 @@ class MaskedNetwork(Conditioner, abc.ABC):
 
 
 def _elementwise(name: str, activation: Any) -> Any:
-    """`activation`, if it is a function of each number alone: blocks of units are evaluated turned around."""
+    """`activation`, if it is a function of each number alone: blocks of units are evaluated transposed."""
     values = np.random.default_rng(0).normal(size=(2, 3))
-    turned = None if isinstance(activation, keras.layers.Layer) else np.asarray(activation(values.T)).T
-    if turned is None or not np.allclose(np.asarray(activation(values)), turned):
+    transposed = None if isinstance(activation, keras.layers.Layer) else np.asarray(activation(values.T)).T
+    if transposed is None or not np.allclose(np.asarray(activation(values)), transposed):
         raise ValueError(f"`{name}` must be a function of each number alone, such as 'relu'; got {activation!r}.")
     return activation
 
 
 def _take(values: Any, order: np.ndarray) -> Any:
-    """`values[..., order]`; turning around is faster than picking."""
+    """`values[..., order]`; a flip is faster than a gather."""
     if (order == np.arange(len(order))[::-1]).all():
         return keras.ops.flip(values, axis=-1)
     return keras.ops.take(values, order, axis=-1)

@@ -1,4 +1,4 @@
-"""What a network sees of a number: where it lies among learned thresholds."""
+"""Features of a number: its position relative to learned thresholds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfp_nvp import checks
 class TanhFeatures(keras.layers.Layer):
     """tanh(aⱼ x + bⱼ), j = 1 … m, of each number, with a and b shared by all: at first thresholds spread over [−2, 6].
 
-    A sum over pixels, which is what a convolution starts with, loses what depends on one pixel's value. These features
-    keep it, and are bounded. The interval is where `Quantile` puts grey levels other than black.
+    The sum over pixels of a first convolution loses the values of single pixels. These features keep them, and are
+    bounded. `Quantile` maps grey levels other than black into the interval.
 
     Args:
       num_features: m, at least 1.

@@ -21,8 +21,7 @@ class ConvNet(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
-        channels transformed; None to be told by the
-        structure it is given to.
+        channels transformed; None for as many as its layer needs.
       hidden_units: channels of h, at least 1.
       activation: a Keras activation.
       seed: an int for reproducible initial weights.
@@ -51,7 +50,7 @@ class ConvNet(ImageConditioner):
         self.activation = keras.activations.get(activation)
         first, second = (self._glorot(i) for i in range(2))
         self.input_layer = Convolution(hidden_units, kernel_initializer=first, dtype=self.dtype_policy, name="inputs")
-        # A 1 × 1 convolution as what it is: one matrix product.
+        # A 1 × 1 convolution is one matrix product.
         self.hidden_layer = keras.layers.Dense(
             self.hidden_units,
             activation=self.activation,
@@ -81,8 +80,7 @@ class ZeroConv(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
-        channels transformed; None to be told by the
-        structure it is given to.
+        channels transformed; None for as many as its layer needs.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
 
     Shapes: as those of `ConvNet`.

@@ -24,13 +24,12 @@ class GatedConvNet(ImageConditioner):
     crelu(h) is elu([h, −h]), twice as many channels. The norm is a layer norm, over the channels of each pixel.
 
     Args:
-      num_outputs: raw numbers per pixel; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per pixel; None for as many as its layer needs.
       hidden_units: channels of h, at least 1.
       num_blocks: number of blocks, at least 1.
       layer_norm: whether there is a norm.
       kernel_size: side of V.
-      num_features: None, or how many `TanhFeatures` stand for each input.
+      num_features: number of `TanhFeatures` that replace each input; None for the input itself.
       seed: an int for reproducible initial weights.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
 

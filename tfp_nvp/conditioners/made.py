@@ -20,14 +20,14 @@ class MADE(MaskedNetwork):
 
     M connects units of no lower degree, M' outputs of higher degree (`masks.autoregressive`).
     The i-th element has degree i, hidden units have degrees evenly spread over 1, …, d − 1,
-    and over 0, …, d − 1 with a condition, which all units see.
+    and over 0, …, d − 1 with a condition, on which all units depend.
 
     Args:
-      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None to be told by the
-        structure it is given to.
-      hidden_units: widths of the hidden layers, at least one. In a layer narrower than d − 1
-        (d with a condition) some degrees have no unit: elements are then not told apart by all
-        that depend on them, and the last before the end may have no effect.
+      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None for as many as its layer
+        needs.
+      hidden_units: widths of the hidden layers, at least one. In a layer narrower than d − 1 (d with a condition) some
+        degrees have no unit: units then can't tell some elements apart, and the last element but one may have no
+        effect.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.
@@ -57,12 +57,7 @@ class MADE(MaskedNetwork):
         **kwargs: Any,
     ):
         super().__init__(
-            num_outputs,
-            activation=activation,
-            order=order,
-            kernel_regularizer=kernel_regularizer,
-            seed=seed,
-            **kwargs,
+            num_outputs, activation=activation, order=order, kernel_regularizer=kernel_regularizer, seed=seed, **kwargs
         )
         self.hidden_units = checks.hidden_units("hidden_units", hidden_units)
         count = len(self.hidden_units)

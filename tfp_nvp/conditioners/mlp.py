@@ -21,13 +21,11 @@ class MLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed; None to be told by the
-        structure it is given to.
+        elements transformed; None for as many as its layer needs.
       hidden_units: widths of the hidden layers, at least one.
       activation: a Keras activation.
-      dropout: rate in [0, 1) after each hidden layer. Active only in the one evaluation of
-        a training step of `FlowModel`; everywhere else the layer is deterministic, so that
-        the flow stays invertible.
+      dropout: rate in [0, 1) after each hidden layer. Active only in the one evaluation of a training step of
+        `FlowModel`; everywhere else the layer is deterministic, so that the flow stays invertible.
       kernel_regularizer: a Keras regularizer of the hidden layers' matrices.
       seed: an int for reproducible initial weights and dropout.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.

@@ -21,8 +21,7 @@ class ResidualConvNet(ImageConditioner):
         outputs = (V ∗ activation(h) + c) · exp(3 s),  with V, c and s zero at first
 
     Args:
-      num_outputs: raw numbers per pixel; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per pixel; None for as many as its layer needs.
       hidden_units: channels of h, at least 1.
       num_blocks: number of blocks, at least 1.
       activation: a Keras activation.
@@ -54,12 +53,7 @@ class ResidualConvNet(ImageConditioner):
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
         self.hidden_layers = [
-            Convolution(
-                hidden_units,
-                kernel_initializer=self._glorot(i),
-                weight_norm=True,
-                dtype=self.dtype_policy,
-            )
+            Convolution(hidden_units, kernel_initializer=self._glorot(i), weight_norm=True, dtype=self.dtype_policy)
             for i in range(2 * num_blocks + 1)
         ]
 

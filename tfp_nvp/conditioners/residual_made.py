@@ -24,8 +24,8 @@ class ResidualMADE(MaskedNetwork):
     the units that a block adds have the same degrees.
 
     Args:
-      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None to be told by the
-        structure it is given to.
+      num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None for as many as its layer
+        needs.
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two masked layers each.
       activation: a Keras activation that works on each number alone.
@@ -58,12 +58,7 @@ class ResidualMADE(MaskedNetwork):
         **kwargs: Any,
     ):
         super().__init__(
-            num_outputs,
-            activation=activation,
-            order=order,
-            kernel_regularizer=kernel_regularizer,
-            seed=seed,
-            **kwargs,
+            num_outputs, activation=activation, order=order, kernel_regularizer=kernel_regularizer, seed=seed, **kwargs
         )
         self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
@@ -71,7 +66,7 @@ class ResidualMADE(MaskedNetwork):
         self.condition_layers = [self._of_condition(self.hidden_units, 2 * num_blocks + 1)]
         for i in range(num_blocks):
             first, second = 2 * i + 1, 2 * i + 2
-            # A new block is close to nothing, as in the paper's code.
+            # A new block is close to zero, as in the paper's code.
             self.hidden_layers += [
                 self._masked(hidden_units, first),
                 self._masked(hidden_units, second, self._small(second)),

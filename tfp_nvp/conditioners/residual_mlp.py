@@ -22,14 +22,12 @@ class ResidualMLP(Conditioner):
 
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
-        elements transformed; None to be told by the
-        structure it is given to.
+        elements transformed; None for as many as its layer needs.
       hidden_units: the width of h, at least 1.
       num_blocks: number of blocks, at least 1, of two dense layers each.
       activation: a Keras activation.
-      dropout: rate in [0, 1) between the two layers of a block. Active only in the one
-        evaluation of a training step of `FlowModel`; everywhere else the layer is
-        deterministic, so that the flow stays invertible.
+      dropout: rate in [0, 1) between the two layers of a block. Active only in the one evaluation of a training step
+        of `FlowModel`; everywhere else the layer is deterministic, so that the flow stays invertible.
       kernel_regularizer: a Keras regularizer of the blocks' matrices.
       seed: an int for reproducible initial weights and dropout.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
@@ -39,9 +37,8 @@ class ResidualMLP(Conditioner):
     >>> ResidualMLP(4, hidden_units=8)(keras.ops.ones([3, 2])).shape
     TensorShape([3, 4])
 
-    References: Durkan, Bekasov, Murray & Papamakarios (2019), "Neural Spline Flows",
-    arXiv:1906.04032, appendix B.1; He et al. (2016), "Identity Mappings in Deep Residual
-    Networks", arXiv:1603.05027 (activation first).
+    References: Durkan, Bekasov, Murray & Papamakarios (2019), "Neural Spline Flows", arXiv:1906.04032, appendix B.1;
+    He et al. (2016), "Identity Mappings in Deep Residual Networks", arXiv:1603.05027 (activation first).
     """
 
     def __init__(
@@ -64,7 +61,7 @@ class ResidualMLP(Conditioner):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.input_layer = self._dense(0)
         self.first_layers = [self._dense(2 * i + 1, regularized=True) for i in range(num_blocks)]
-        # A new block is close to nothing, as in the paper's code.
+        # A new block is close to zero, as in the paper's code.
         numbers = range(2, 2 * num_blocks + 1, 2)
         self.second_layers = [self._dense(i, self._small(i), regularized=True) for i in numbers]
         self.gate_layers = [self._dense(2 * num_blocks + 1 + i) for i in range(num_blocks)]

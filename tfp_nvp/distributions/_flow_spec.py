@@ -1,4 +1,4 @@
-"""What TensorFlow asks of a flow, which `isinstance` takes for a composite tensor."""
+"""Type specs of a flow, which `isinstance` takes for a composite tensor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tensorflow_probability as tfp
 
 
 class FlowSpec(tf.TypeSpec):
-    """A flow as a composite of one component: a `tf.Module` that shows the flow's variables.
+    """A flow as a composite of one component: a `tf.Module` with the flow's variables.
 
     `isinstance(flow, tfd.TransformedDistribution)` makes `isinstance(flow, CompositeTensor)` true
     as well, so `tf.Module` looks for variables within a flow that is an attribute through its type
-    spec. That is all it is for: as an argument of a `tf.function` a flow is a `FlowType`.
+    spec. It has no other use: as an argument of a `tf.function` a flow is a `FlowType`.
     """
 
     def __init__(self, distribution: tfp.distributions.Distribution):
@@ -53,7 +53,7 @@ class FlowType(tf.types.experimental.TraceType):
         return self._flow
 
     def to_tensors(self, value: Any) -> list:
-        return []  # the weights are captured, as those of any flow that a function uses
+        return []  # weights are captured, as in any function that uses a flow
 
     def from_tensors(self, tensors: Any) -> Any:
         return self._flow

@@ -1,4 +1,4 @@
-"""What TFP knows of transformed distributions, asked of it for flows: moments, distribution functions, divergences."""
+"""Moments, distribution functions and divergences of flows, computed by TFP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ tfd = tfp.distributions
 
 
 def _asked_of_stock(method: str) -> Callable[..., tf.Tensor]:
-    """TFP's hook of a method: the method of the stock distribution, base and bijector given their condition."""
+    """The hook of a method: it calls the stock distribution's, with the condition for base and bijector."""
 
     def hook(flow: Any, *values: tf.Tensor, condition: Any = None) -> tf.Tensor:
         condition = flow._check_condition(condition)
@@ -45,7 +45,7 @@ class KnownToTFP:
 
 
 def _kl_by_bases(a: Any, b: Any, name: str | None = None) -> tf.Tensor:
-    """KL of two flows, ours or stock, with the same bijector: that of their bases, as an invertible map leaves it."""
+    """KL of two flows, ours or stock, with the same bijector, which equals that of their bases."""
     for flow in (a, b):
         if not isinstance(flow, tfd.TransformedDistribution):
             raise NotImplementedError(f"KL is known between two flows; {flow.name} is none.")

@@ -90,11 +90,7 @@ class ConditionalNormal(_ScaledNormal):
         scale_and_shift = Coupling(
             Affine(), network, np.zeros(event_shape, bool), condition_shape=condition_shape, dtype=dtype
         )
-        super().__init__(
-            StandardNormal(event_shape, dtype=dtype),
-            scale_and_shift,
-            name=name,
-        )
+        super().__init__(StandardNormal(event_shape, dtype=dtype), scale_and_shift, name=name)
 
     def given(self, condition: Any) -> Flow:
         """This distribution at one condition, whose batch becomes part of the batch shape; its moments are known."""

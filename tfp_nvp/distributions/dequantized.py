@@ -1,4 +1,4 @@
-"""Integers under a density of real numbers."""
+"""The distribution of integers by a density of real numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Dequantized(Density):
 
         log (1 / S) Σₛ p((x + uₛ) / levels) / (levels^d q(uₛ | x)),
 
-    for S = `num_samples`: at S = 1, what is trained, a lower bound of log P(x) on average (Theis et al. 2016;
+    for S = `num_samples`: at S = 1, which is trained, a lower bound of log P(x) on average (Theis et al. 2016;
     Ho et al. 2019), which grows tighter with S (Burda et al. 2016). It is random; give a `seed` to repeat it.
 
     Args:
@@ -60,19 +60,14 @@ class Dequantized(Density):
             checks.instance("noise", noise, Flow, "tfp_nvp.Glow([28, 28, 1], condition_shape=[28, 28, 1])")
             event = flow.event_shape.as_list()
             wanted = (event, event)
-            given = (noise.event_shape.as_list(), list(noise.condition_shape or ()))
-            if given != wanted or noise.dtype != flow.dtype:
+            noise_shapes = (noise.event_shape.as_list(), list(noise.condition_shape or ()))
+            if noise_shapes != wanted or noise.dtype != flow.dtype:
                 raise ValueError(
                     f"`noise` must have the flow's event shape {event} as event shape and as condition shape, and its "
-                    f"dtype {flow.dtype.name}; it has {given[0]}, {given[1]} and {noise.dtype.name}."
+                    f"dtype {flow.dtype.name}; it has {noise_shapes[0]}, {noise_shapes[1]} and {noise.dtype.name}."
                 )
-        super().__init__(
-            dtype=tf.int32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            name=name,
-        )
-        self.flow = flow
-        self.noise = noise
+        super().__init__(dtype=tf.int32, reparameterization_type=tfd.NOT_REPARAMETERIZED, name=name)
+        self.flow, self.noise = flow, noise
 
     def as_flow(self) -> Flow:
         return self.flow
@@ -94,7 +89,7 @@ class Dequantized(Density):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether every data-dependent layer has seen `initialize`."""
+        """Whether every data-dependent layer has been initialized."""
         return self.flow.is_initialized and (self.noise is None or self.noise.is_initialized)
 
     def initialize(self, x: Any, condition: Any = None) -> None:
@@ -109,7 +104,7 @@ class Dequantized(Density):
         self.as_integers(x, name)
 
     def as_events(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(x, [None, *self.event_shape])  # a cast to integers would hide what is none
+        return tf.ensure_shape(x, [None, *self.event_shape])  # a cast would hide numbers that are no integers
 
     def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"bits_per_dim": nll / (self._size * math.log(2.0))}
@@ -130,7 +125,7 @@ class Dequantized(Density):
 
     def add_noise(self, x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         """(x + u) / levels, in (0, 1), of integers x and numbers u in [0, 1]."""
-        # Rounding may not put a value into another level, nor on the bounds, where a flow of [0, 1] has no density.
+        # Rounding must not move a value to another level, nor to the bounds, where a flow of [0, 1] has no density.
         resolution = 4.0 * np.finfo(u.dtype.as_numpy_dtype).eps
         x = tf.cast(tf.clip_by_value(x, 0, self.levels - 1), u.dtype)
         lowest, highest = tf.maximum(x * (1.0 + resolution), resolution), (x + 1.0) * (1.0 - resolution)
@@ -143,12 +138,11 @@ class Dequantized(Density):
 
     def bound(self, x: tf.Tensor, y: tf.Tensor, log_q: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """log p(y) − d log levels − log q for y, log q as of `dequantize`: [...]; −∞ where x is out of range."""
-        given = {} if condition is None else {"condition": condition}
-        log_weight = self.flow.log_prob(y, **given) - self._size * math.log(self.levels) - log_q
+        log_weight = self.flow.log_prob(y, condition=condition) - self._size * math.log(self.levels) - log_q
         return tf.where(self.is_possible(x), log_weight, tf.constant(-np.inf, log_weight.dtype))
 
     def is_possible(self, x: tf.Tensor) -> tf.Tensor:
-        """Whether all numbers of an event are within range: [..., *event] → [...]."""
+        """Whether all integers of an event are in range: [..., *event] → [...]."""
         return tf.reduce_all((x >= 0) & (x < self.levels), axis=self._axes)
 
     def encode(self, x: Any, condition: Any = None, seed: Any = None) -> tuple[tf.Tensor, None]:
@@ -158,7 +152,7 @@ class Dequantized(Density):
 
     def possible_latents(self, x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """The latents z of x; NaN, in a graph, where x is out of range."""
-        if tf.executing_eagerly():  # `as_integers` has seen to it
+        if tf.executing_eagerly():  # `as_integers` has checked x
             return z
         possible = self.is_possible(x)
         possible = tf.reshape(
@@ -173,14 +167,13 @@ class Dequantized(Density):
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, condition: Any = None, num_samples: int = 1
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples, and their `log_prob`, for which noise is drawn anew."""
+        """Samples, and their `log_prob`, with new noise."""
         first, second = tfp.random.split_seed(stateless(seed), n=2)
-        given = {} if condition is None else {"condition": condition}
-        x = self.sample(sample_shape, seed=first, **given)
-        return x, self.log_prob(x, num_samples=num_samples, seed=second, **given)
+        x = self.sample(sample_shape, seed=first, condition=condition)
+        return x, self.log_prob(x, num_samples=num_samples, seed=second, condition=condition)
 
     def given(self, condition: Any) -> Dequantized:
-        """This distribution at one condition, whose batch becomes part of the batch shape; the noise stays the same."""
+        """This distribution at one condition, whose batch becomes part of the batch shape; the noise is the same."""
         return Dequantized(
             self.flow.given(condition),
             self.levels,
@@ -205,7 +198,7 @@ class Dequantized(Density):
     def _log_prob(self, x: tf.Tensor, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
         samples = checks.integer("num_samples", num_samples, 1)
         x, rank = self.as_integers(x), self.event_shape.rank
-        batch = shapes.broadcast(shapes.batch_shape(x, rank), self._batch_of(condition))
+        batch = shapes.broadcast(shapes.batch_shape(x, rank), self.flow._full_batch(condition))
         x = shapes.broadcast_batch(x, batch if samples == 1 else shapes.concat([samples], batch), rank)
         log_weights = self.bound(x, *self.dequantize(x, seed), condition)
         if samples == 1:
@@ -223,16 +216,6 @@ class Dequantized(Density):
 
     # Integers.
 
-    def _batch_of(self, condition: Any) -> shapes.BatchShape:
-        """The batch shape of the flow and of a condition."""
-        batch = self.flow.batch_shape
-        batch = batch.as_list() if batch.is_fully_defined() else self.flow.batch_shape_tensor()
-        if condition is None:
-            return batch
-        return shapes.broadcast(
-            batch, shapes.batch_shape(tf.convert_to_tensor(condition), len(self.condition_shape or ()))
-        )
-
     @property
     def integer_dtype(self) -> tf.DType:
         """The smallest dtype of a client's integers: uint8, or int32 for more than 256 levels."""
@@ -247,7 +230,7 @@ class Dequantized(Density):
         return math.prod(self.event_shape.as_list())
 
     def as_integers(self, x: Any, name: str = "x") -> tf.Tensor:
-        """`x` as int32 [..., *event]; its values are checked where they are known."""
+        """`x` as int32 [..., *event]; in eager mode its values are checked."""
         x = tf.convert_to_tensor(x)
         event = self.event_shape
         if x.shape.rank is None or x.shape.rank < event.rank or x.shape[x.shape.rank - event.rank :] != event:

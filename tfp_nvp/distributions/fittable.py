@@ -1,4 +1,4 @@
-"""What can be fitted: the one protocol of models, exports and recipes."""
+"""The protocol of distributions that can be fitted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ tfd = tfp.distributions
 
 
 class Fittable(Module):
-    """What a model, an export or a recipe asks of a distribution, besides TFP's own methods.
+    """The methods that models, exports and recipes need of a distribution, besides TFP's own.
 
     `Density` is the base of ours; `as_fittable` adapts any other distribution.
     """
@@ -40,7 +40,7 @@ class Fittable(Module):
         return None
 
     def as_flow(self) -> Any:
-        """The flow of real numbers that it is or holds; None where there is none."""
+        """The flow of real numbers that this is or holds; None if there is none."""
         return None
 
     def recipe(self) -> dict[str, Any]:
@@ -53,14 +53,14 @@ class Fittable(Module):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether every data-dependent layer has seen `initialize`."""
+        """Whether every data-dependent layer has been initialized."""
         return True
 
     def initialize(self, x: Any, condition: Any = None) -> None:
         """Sets data-dependent layers (ActNorm) from a batch x [n, *event_shape]. Most distributions have none."""
 
     def check_values(self, name: str, x: np.ndarray) -> None:
-        """Raises `ValueError` if an array holds what no event can."""
+        """Raises `ValueError` if an array holds values that no event can have."""
 
     def as_events(self, x: tf.Tensor) -> tf.Tensor:
         """A batch [n, *event_shape] of a training step in the dtype of events; its shape is checked in the graph."""
@@ -114,7 +114,7 @@ class Density(Fittable, tfd.Distribution):
 
 
 class StockDistribution(Fittable):
-    """Any other `tfd.Distribution`, as what can be fitted.
+    """An adapter that makes any other `tfd.Distribution` a `Fittable`.
 
     Args:
       distribution: TFP's, or a user's own, which may have a `condition_shape`, `is_initialized` and `initialize`.
@@ -149,6 +149,6 @@ class StockDistribution(Fittable):
 
 
 def as_fittable(distribution: tfd.Distribution) -> Any:
-    """Ours as it is, any other distribution adapted."""
+    """`distribution` itself if it is ours, else in an adapter."""
     checks.instance("distribution", distribution, tfd.Distribution, "tfp_nvp.RealNVP([2])")
     return distribution if isinstance(distribution, Fittable) else StockDistribution(distribution)

@@ -13,6 +13,7 @@ from tfp_nvp import shapes
 from tfp_nvp._module import Module
 from tfp_nvp._watch import report_step
 from tfp_nvp.bijectors.bijector import as_batch, check_condition, ensure_ends_in
+from tfp_nvp.bijectors.chain import condition_for
 from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.stock import as_bijector
 from tfp_nvp.distributions._flow_spec import FlowSpec, FlowType
@@ -33,7 +34,7 @@ class Flow(KnownToTFP, Density):
     Args:
       distribution: the base, any `tfd.Distribution` with an event of z's shape.
       bijector: g, ours or one of TFP's own.
-      recipe: for a flow made of another one, the `recipe()` of that one, which its card shows: a dict of a `name` and
+      recipe: for a flow made of another one, the other's `recipe()`, to be shown on its card: a dict of a `name` and
         of `arguments` that are JSON values.
       name: name of its ops.
 
@@ -72,7 +73,7 @@ class Flow(KnownToTFP, Density):
                 f"{bijector.name} maps such; its event shape is {distribution.event_shape.as_list()}. "
                 "Wrap it in tfd.Independent or tfd.Sample."
             )
-        condition_shapes = {part.condition_shape for part in (as_fittable(distribution), bijector)} - {None}
+        condition_shapes = {component.condition_shape for component in (as_fittable(distribution), bijector)} - {None}
         if len(condition_shapes) > 1:
             raise ValueError(
                 f"Base and bijector must take the same condition; the base's `condition_shape` is "
@@ -110,7 +111,7 @@ class Flow(KnownToTFP, Density):
         return [*self.bijector.parts(), *([self._base] if self._base.variables else [])]
 
     def _components(self) -> Iterator[tuple[str, Any]]:
-        yield from ((part.name, part) for part in self.bijector.parts())
+        yield from ((layer.name, layer) for layer in self.bijector.parts())
         yield "base", self.distribution
 
     @property
@@ -120,7 +121,7 @@ class Flow(KnownToTFP, Density):
 
     @property
     def is_initialized(self) -> bool:
-        """Whether every data-dependent layer has seen `initialize`."""
+        """Whether every data-dependent layer has been initialized."""
         return self.bijector.is_initialized
 
     def initialize(self, x: Any, condition: Any = None) -> None:
@@ -232,9 +233,8 @@ class Flow(KnownToTFP, Density):
     def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None) -> tf.Tensor:
         """Adds `temperature` to TFP's `sample`.
 
-        Latents are drawn towards the base's mean: mean + temperature · (z − mean). For a
-        Gaussian base this is the base with its standard deviation times `temperature`
-        (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
+        Latents are scaled about the base's mean: mean + temperature · (z − mean). For a Gaussian base this is the
+        base with its standard deviation times `temperature` (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
         """
         condition = self._check_condition(condition)
         z = self._base_for(condition).sample(
@@ -281,7 +281,7 @@ class Flow(KnownToTFP, Density):
         """The same distribution as one of TFP's own, which knows its moments and distribution functions."""
         return tfd.TransformedDistribution(self.distribution, self.bijector, name=self.name)
 
-    # Where values enter. What follows trusts them.
+    # Checks of values where they enter; later methods rely on them.
 
     def _check_event(self, name: str, value: Any) -> tf.Tensor:
         value, shape = as_tensor(value, self.dtype), self.event_shape
@@ -291,23 +291,25 @@ class Flow(KnownToTFP, Density):
         return check_condition(self.name, self.condition_shape, condition, self.dtype)
 
     def _encode(self, x: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        of_bijector = None if self.bijector.condition_shape is None else condition
-        return self.bijector._inverse_step(x, of_bijector, self.event_shape.rank)
+        return self.bijector._inverse_step(x, condition_for(self.bijector, condition), self.event_shape.rank)
 
     def _decode(self, z: tf.Tensor, condition: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        of_bijector = None if self.bijector.condition_shape is None else condition
-        return self.bijector._forward_step(z, of_bijector, self.distribution.event_shape.rank)
+        return self.bijector._forward_step(
+            z, condition_for(self.bijector, condition), self.distribution.event_shape.rank
+        )
 
     def _for_base(self, condition: tf.Tensor | None) -> dict[str, Any]:
         return {} if self._base.condition_shape is None else {"condition": condition}
 
-    # How samples of the base get the batch shape of flow and condition.
+    # Samples of the base get the batch shape of flow and condition.
 
-    def _full_batch(self, condition: tf.Tensor | None) -> shapes.BatchShape:
+    def _full_batch(self, condition: Any = None) -> shapes.BatchShape:
+        """The batch shape of the flow and of a condition."""
         batch = self.batch_shape
         batch = batch.as_list() if batch.is_fully_defined() else self.batch_shape_tensor()
         if condition is None:
             return batch
+        condition = tf.convert_to_tensor(condition)
         return shapes.broadcast(batch, shapes.batch_shape(condition, len(self.condition_shape or ())))
 
     def _base_for(self, condition: tf.Tensor | None) -> tfd.Distribution:
@@ -327,8 +329,8 @@ class Flow(KnownToTFP, Density):
         return shapes.concat(sample, self._full_batch(condition))
 
 
-# isinstance(flow, tfd.TransformedDistribution) holds by this registration (`abc.ABCMeta.register`) alone. Deriving from
-# that class would make every flow a CompositeTensor, which bijectors that own weights can't be part of.
+# isinstance(flow, tfd.TransformedDistribution) holds by this registration (`abc.ABCMeta.register`) alone. A subclass
+# would be a CompositeTensor, of which bijectors that own weights can't be part.
 tfd.TransformedDistribution.register(Flow)
 
 

@@ -21,10 +21,10 @@ def recipe_of(cls: type, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked_recipe(recipe: Any) -> dict[str, Any]:
-    """A recipe that a flow is given, as a dict.
+    """`recipe` as a dict.
 
     Raises:
-      TypeError: if it is none.
+      TypeError: if it is not a recipe.
     """
     if not isinstance(recipe, Mapping) or set(recipe) != {"name", "arguments"}:
         raise TypeError(

@@ -19,9 +19,9 @@ class StandardNormal(Density):
 
         log p(z) = −Σ z² / 2 − (d / 2) log 2π,  d the number of elements
 
-    What `tfd.Independent(tfd.Normal(zeros, ones))` is, without the weights. Its samples are drawn
-    by Philox in eager mode, in a graph and under XLA alike: the generator that XLA picks by itself
-    on a CPU takes ten times as long. (Under XLA the numbers of a seed are others.)
+    Equal to `tfd.Independent(tfd.Normal(zeros, ones))`, without its weights. Philox draws the samples in eager mode,
+    in a graph and under XLA, whose default generator takes ten times as long on a CPU. (A seed gives other numbers
+    under XLA.)
 
     Args:
       event_shape: a list of ints.
@@ -37,11 +37,7 @@ class StandardNormal(Density):
         self._shape = checks.shape("event_shape", event_shape)
         if tf.as_dtype(dtype) not in (tf.float32, tf.float64):
             raise ValueError(f"`dtype` must be float32 or float64; got {dtype!r}.")
-        super().__init__(
-            dtype=tf.as_dtype(dtype),
-            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-            name=name,
-        )
+        super().__init__(dtype=tf.as_dtype(dtype), reparameterization_type=tfd.FULLY_REPARAMETERIZED, name=name)
 
     def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape(self._shape)
@@ -78,7 +74,7 @@ class StandardNormal(Density):
     def _covariance(self) -> tf.Tensor:
         return tf.linalg.diag(self._variance()) if self._shape else self._variance()
 
-    # Distribution functions are those of numbers; TFP has the formulas.
+    # Distribution functions, of single numbers only, are TFP's.
 
     def _cdf(self, z: tf.Tensor) -> tf.Tensor:
         return self._of_numbers("cdf").cdf(z)

@@ -1,4 +1,4 @@
-"""What recipes of images share."""
+"""The base of recipes of images."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ tfd = tfp.distributions
 
 
 class ImageRecipe(Recipe):
-    """A flow of images [h, w, c], with sizes for the usual ones.
+    """A flow of images [h, w, c], with presets for usual sizes.
 
     Args:
-      parts: what its layers share.
+      parts: the maker of its layers.
       levels: the one next to the data first.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       name: name of its ops; None for the class's, "glow" of Glow.
       leaving: how many channels leave after each level but the last; by default half of them.
     """
 
-    #: Arguments for images of a shape.
+    #: Shape of an image -> arguments.
     PRESETS: ClassVar[dict[tuple[int, ...], dict[str, Any]]] = {}
 
     @classmethod
@@ -35,7 +35,7 @@ class ImageRecipe(Recipe):
 
         Args:
           event_shape: [h, w, c].
-          arguments: as for the recipe; they take the place of the preset's.
+          arguments: as for the recipe; they override the preset's.
 
         Raises:
           ValueError: if there is no preset for this shape.
@@ -71,7 +71,7 @@ class ImageParts(Parts):
         """The shape [h, w, c] of images that are squeezed by a factor.
 
         Raises:
-          ValueError: if the sides are no multiples of it, with its name and the way out.
+          ValueError: if the sides are no multiples of it; the message has `factor_name` and `way_out`.
         """
         height, width, channels = self.event_shape
         if height % factor or width % factor:
@@ -84,7 +84,7 @@ class ImageParts(Parts):
     def step(self, network: Network, mask: np.ndarray, suffix: str, name: str, mixed: bool = True) -> list[Bijector]:
         """An ActNorm, a 1 × 1 convolution if channels are `mixed`, and a coupling of this name.
 
-        The names of those before the coupling end in `suffix`.
+        The names of the layers before it end in `suffix`.
         """
         layers: list[Bijector] = [self.act_norm(f"act_norm_{suffix}", mask.shape)]
         if mixed:
@@ -102,13 +102,13 @@ class ImageParts(Parts):
         prefix: int,
         mixed: bool = False,
     ) -> Iterator[Bijector]:
-        """The layers of `count` steps, the two parts of whose couplings take turns.
+        """The layers of `count` steps, whose couplings transform the two parts in turn.
 
         Args:
           network: of the couplings.
-          mask_of: a function of `masks`, whose name the layers have in theirs.
+          mask_of: a function of `masks`; its name is part of the layers' names.
           event_shape: at this place of the flow.
-          prefix: of the numbers in names.
+          prefix: the first number in the layers' names.
           mixed: whether a 1 × 1 convolution stands before each coupling.
         """
         split = mask_of.__name__

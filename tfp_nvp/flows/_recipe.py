@@ -1,4 +1,4 @@
-"""What every recipe shares: its seeds, its base, and the arguments that all of its layers have."""
+"""The base of recipes: seeds, base distribution, and the arguments that all layers share."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tfp_nvp.transformers import Transformer
 
 tfd = tfp.distributions
 
-#: From a `seed` and a `dtype` to a conditioner, whose number of outputs its structure says.
+#: From a `seed` and a `dtype` to a conditioner without `num_outputs`.
 Network: TypeAlias = Callable[..., keras.layers.Layer]
 
 
 class Recipe(Flow):
-    """A flow whose layers follow from sizes and a seed. A seed that was drawn is one of its `parameters`."""
+    """A flow whose layers follow from sizes and a seed. A random seed becomes one of its `parameters`."""
 
     def __init__(self, parts: Parts, bijector: Bijector, base: tfd.Distribution | None, name: str | None):
         size, dtype = math.prod(parts.event_shape), tf.as_dtype(parts.dtype)
@@ -46,10 +46,10 @@ class Parts(abc.ABC):
       event_shape: of the data.
       transformer: of couplings and autoregressive layers.
       condition_shape: shape of the condition, or None.
-      seed: from which the seeds of layers are drawn; None to draw it too.
+      seed: from which the seeds of layers are drawn; None for a random one.
       dtype: of weights and values.
-      network_dtype: of the conditioners of couplings. By default that of Keras' global policy if it is mixed and the
-        flow is float32, else `dtype`.
+      network_dtype: of the conditioners of couplings. By default Keras' global policy if it is mixed and the flow is
+        float32, else `dtype`.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -74,7 +74,7 @@ class Parts(abc.ABC):
 
     @abc.abstractmethod
     def _checked_shape(self, event_shape: Any) -> tuple[int, ...]:
-        """The event shape, if it is of the data that the recipe is for."""
+        """`event_shape`, checked to be of the recipe's kind of data."""
 
     @property
     def policy(self) -> Any:
@@ -122,6 +122,6 @@ def _checked_base(base: Any, size: int, dtype: tf.DType) -> tfd.Distribution:
 
 
 def _takes(cls: type, name: str) -> bool:
-    """Whether a class's constructor has an argument of this name, or takes any."""
+    """Whether a class's constructor takes an argument of this name."""
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     return name in parameters or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())

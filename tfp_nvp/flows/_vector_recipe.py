@@ -1,4 +1,4 @@
-"""What recipes of vectors share."""
+"""The base of recipes of vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VectorRecipe(Recipe):
     """A flow of vectors [d].
 
     Args:
-      parts: what its layers share.
+      parts: the maker of its layers.
       layers: the one next to the data first.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       name: name of its ops; None for the class's, "real_nvp" of RealNVP.
@@ -31,7 +31,7 @@ class VectorRecipe(Recipe):
 
 
 class VectorParts(Parts):
-    """Makes the layers of a recipe of vectors. One element alone, d = 1, is shaped by the condition or by weights."""
+    """Makes the layers of a recipe of vectors. One element, d = 1, has the condition or weights as its parameters."""
 
     def _checked_shape(self, event_shape: Any) -> tuple[int, ...]:
         return checks.vector_shape("event_shape", event_shape)

@@ -20,26 +20,26 @@ tfd = tfp.distributions
 
 
 class FlowPlusPlus(ImageRecipe):
-    """Checkerboard couplings, squeeze, channel couplings, checkerboard couplings: all of the image to the end.
+    """Checkerboard couplings, squeeze, channel couplings and checkerboard couplings of the whole image.
 
     Each coupling is a `MixtureOfLogistics` whose parameters come from a `GatedConvNet`, after an ActNorm and, where
-    channels are split, a 1 × 1 convolution. Pixels in [0, 1], as `Dequantized` makes them, go through a logit first.
-    With learned noise (`Dequantized(flow, noise=...)`) it is the model of the paper but for
-    the networks' attention. Its wide networks need a learning rate that is warmed up over some hundred steps.
+    channels are split, a 1 × 1 convolution. Pixels in [0, 1], such as those of `Dequantized`, go through a logit
+    first. With learned noise (`Dequantized(flow, noise=...)`) it is the model of the paper without attention. Wide
+    networks need a learning rate warm-up of some hundred steps.
 
     Args:
       event_shape: [h, w, c]; h and w even.
       num_couplings: of the three parts, each at least 1.
       hidden_units: channels of each conditioner's hidden layers.
       num_blocks: gated blocks of each conditioner.
-      transformer: what each coupling applies; by default a `MixtureOfLogistics` of 8 components.
-      alpha: of the `Logit`; None for none, for data of other ranges.
+      transformer: of each coupling; by default a `MixtureOfLogistics` of 8 components.
+      alpha: of the `Logit`; None for no `Logit`, for data of other ranges.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners; that of the flow by default.
+      network_dtype: of the conditioners; by default the flow's.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

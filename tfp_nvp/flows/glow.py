@@ -21,12 +21,11 @@ tfd = tfp.distributions
 class Glow(ImageRecipe):
     """Levels of: squeeze; steps of ActNorm, 1 × 1 convolution and coupling; half of the channels leave.
 
-    What leaves a level has a Gaussian whose mean and deviation one convolution computes from what stays
-    (`learned_prior`), or the base itself. The latent is one vector [h · w · c]: `encode`,
-    `decode` and `temperature` are those of every flow.
+    The channels that leave a level have a Gaussian whose mean and deviation a convolution computes from those that
+    stay (`learned_prior`), or the base itself. The latent is one vector [h · w · c]: `encode`, `decode` and
+    `temperature` are those of every flow.
 
-    Events are images of real numbers: pixels themselves, or what `Dequantized` makes of
-    integers. ActNorm brings any scale of data to that of the base.
+    Events are images of real numbers: pixels, or integers through `Dequantized`. ActNorm scales data to the base.
 
     Args:
       event_shape: [h, w, c]; h and w multiples of 2^num_levels.
@@ -34,15 +33,14 @@ class Glow(ImageRecipe):
       num_steps: steps per level, at least 1.
       hidden_units: channels of each conditioner's hidden layers.
       activation: a Keras activation.
-      transformer: what each coupling applies to its half: affine as in the paper, `Shift` for additive couplings, or
-        `RationalQuadratic`.
-      learned_prior: whether what leaves a level depends on what stays.
+      transformer: of each coupling: affine as in the paper, `Shift` for additive couplings, or `RationalQuadratic`.
+      learned_prior: whether the channels that leave depend on those that stay.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners; that of the flow by default.
+      network_dtype: of the conditioners; by default the flow's.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -51,8 +49,7 @@ class Glow(ImageRecipe):
     >>> flow.sample(3, seed=1).shape
     TensorShape([3, 4, 4, 1])
 
-    References: Kingma & Dhariwal (2018), "Glow: Generative Flow with Invertible 1×1
-    Convolutions", arXiv:1807.03039.
+    References: Kingma & Dhariwal (2018), "Glow: Generative Flow with Invertible 1×1 Convolutions", arXiv:1807.03039.
     """
 
     PRESETS: ClassVar = {

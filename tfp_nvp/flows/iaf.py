@@ -10,12 +10,12 @@ from tfp_nvp.flows.maf import MAF
 
 
 class IAF(MAF):
-    """Inverse autoregressive flow: each element of x is shaped by the elements of z before its own.
+    """Inverse autoregressive flow: the map of each element depends on the elements of z before it.
 
-    A sample, with its density, costs one evaluation of every network: the flow for variational
-    inference. The density of a given x costs one evaluation and d short steps for each. Each layer
-    is one of `MAF` turned around, so it applies the transformer's inverse: for the affine
-    one, x = (z − t) exp(−s), which is the paper's family with s and t renamed.
+    A sample, with its density, costs one evaluation of every network, as variational inference needs. The density of a
+    given x costs one evaluation and d short steps for each. Each layer is the inverse of one of `MAF`, so it applies
+    the transformer's inverse: for the affine one, x = (z − t) exp(−s), which is the paper's family with s and t
+    renamed.
 
     Args:
       event_shape: [d].
@@ -25,7 +25,7 @@ class IAF(MAF):
         blocks (`conditioners.ResidualMADE`).
       activation: a Keras activation that works on each number alone.
       transformer: whose inverse maps each element; affine as in the paper.
-      order: "reversed" turns the order of the elements around from layer to layer, as in the
+      order: "reversed" reverses the order of the elements from layer to layer, as in the
         paper; "random" draws a new order for every layer but the first.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.

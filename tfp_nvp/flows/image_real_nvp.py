@@ -21,8 +21,8 @@ tfd = tfp.distributions
 class ImageRealNVP(ImageRecipe):
     """Levels of: three checkerboard couplings, squeeze, three channel couplings; half of the channels leave.
 
-    The last level is four checkerboard couplings. Pixels in [0, 1], as `Dequantized` makes them, go
-    through a logit first. ActNorm stands where the paper has batch normalization.
+    The last level is four checkerboard couplings. Pixels in [0, 1], such as those of `Dequantized`, go through a logit
+    first. ActNorm replaces the paper's batch normalization.
 
     Args:
       event_shape: [h, w, c]; h and w multiples of 2^(num_levels − 1).
@@ -30,14 +30,14 @@ class ImageRealNVP(ImageRecipe):
       hidden_units: channels of each conditioner's hidden layers, in the first level; twice as many in each next one.
       num_blocks: residual blocks of each conditioner.
       activation: a Keras activation.
-      transformer: what each coupling applies; affine as in the paper.
-      alpha: of the `Logit`; None for none, for data of other ranges.
+      transformer: of each coupling; affine as in the paper.
+      alpha: of the `Logit`; None for no `Logit`, for data of other ranges.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners; that of the flow by default.
+      network_dtype: of the conditioners; by default the flow's.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

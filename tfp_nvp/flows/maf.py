@@ -22,12 +22,11 @@ ORDERS = ("reversed", "random")
 
 
 class MAF(VectorRecipe):
-    """Masked autoregressive flow: each element's distribution is shaped by the elements before it.
+    """Masked autoregressive flow: the distribution of each element depends on the elements before it.
 
-    The density costs one evaluation of every network, a sample one evaluation and d short steps for
-    each (`bijectors.Autoregressive`). With `transformer=RationalQuadratic(...)` it is the
-    autoregressive neural spline flow, RQ-NSF (AR). ActNorm stands between the layers,
-    where the paper has batch normalization.
+    The density costs one evaluation of every network, a sample one evaluation and d short steps for each
+    (`bijectors.Autoregressive`). With `transformer=RationalQuadratic(...)` it is the autoregressive neural spline
+    flow, RQ-NSF (AR). ActNorm between the layers replaces the paper's batch normalization.
 
     Args:
       event_shape: [d].
@@ -36,8 +35,8 @@ class MAF(VectorRecipe):
       num_blocks: None for the plain masked network of the paper, or a number of residual
         blocks (`conditioners.ResidualMADE`).
       activation: a Keras activation that works on each number alone.
-      transformer: what maps each element; affine as in the paper.
-      order: "reversed" turns the order of the elements around from layer to layer, as in the
+      transformer: of each element; affine as in the paper.
+      order: "reversed" reverses the order of the elements from layer to layer, as in the
         paper; "random" draws a new order for every layer but the first.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.

@@ -28,7 +28,7 @@ class NeuralSplineFlow(VectorRecipe):
       num_blocks: residual blocks of each conditioner.
       activation: a Keras activation.
       dropout: rate in [0, 1) within the conditioners while training.
-      transformer: what each coupling applies; a spline of 8 bins on [-5, 5] by default.
+      transformer: of each coupling; a spline of 8 bins on [-5, 5] by default.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible permutations and initial weights.

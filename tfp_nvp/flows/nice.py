@@ -37,8 +37,7 @@ class NICE(VectorRecipe):
     >>> NICE([2], num_layers=2, hidden_units=[8], seed=0).log_prob([[0.0, 0.0]]).shape
     TensorShape([1])
 
-    References: Dinh, Krueger & Bengio (2015), "NICE: Non-linear Independent Components
-    Estimation", arXiv:1410.8516.
+    References: Dinh, Krueger & Bengio (2015), "NICE: Non-linear Independent Components Estimation", arXiv:1410.8516.
     """
 
     def __init__(

@@ -19,18 +19,17 @@ tfd = tfp.distributions
 
 
 class RealNVP(VectorRecipe):
-    """Affine couplings whose two halves take turns, each after an ActNorm.
+    """Affine couplings that transform the two halves in turn, each after an ActNorm.
 
-    Every pair of couplings sees the elements in a new random order. ActNorm stands where
-    the paper has batch normalization, as in Glow (Kingma & Dhariwal 2018, arXiv:1807.03039):
-    its density of a point does not depend on other points.
+    Every pair of couplings has the elements in a new random order. ActNorm replaces the paper's batch normalization,
+    as in Glow (Kingma & Dhariwal 2018, arXiv:1807.03039): the density of a point does not depend on other points.
 
     Args:
       event_shape: [d].
       num_layers: number of couplings, at least 1.
       hidden_units: widths of each conditioner's hidden layers.
       activation: a Keras activation.
-      transformer: what each coupling applies to its half; affine as in the paper.
+      transformer: of each coupling; affine as in the paper.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible permutations and initial weights.
@@ -42,8 +41,7 @@ class RealNVP(VectorRecipe):
     >>> RealNVP([2], num_layers=2, hidden_units=[8], seed=0).sample(3, seed=1).shape
     TensorShape([3, 2])
 
-    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP",
-    arXiv:1605.08803.
+    References: Dinh, Sohl-Dickstein & Bengio (2017), "Density estimation using Real NVP", arXiv:1605.08803.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Images one sub-lattice of pixels after the other, each given those before it."""
+"""Sub-images of interleaved pixels, one after the other, each given those before it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
-#: Features of each pixel that a group's network sees.
+#: Features of each pixel in a group's network.
 NUM_FEATURES = 4
 
-#: What the couplings apply by default.
+#: The couplings' transformer by default.
 SPLINE = RationalQuadratic(num_bins=8, bound=10.0, min_width=1e-4, min_height=1e-4)
 
 #: Splines in float64, which inverts them to 1e-8 of a grey level, and large networks in float32.
@@ -34,13 +34,13 @@ class SubscaleFlow(ImageRecipe):
 
         p(x) = p(g₁) p(g₂ | g₁) … p(g_m | g₁, …, g₍ₘ₋₁₎)
 
-    The sub-images, of every f-th row and column, are the channels of one squeeze, in an order in which each
-    lies as far as can be from those before it. Group i is a coupling whose network sees groups 1 … i − 1 of the whole
-    image; what it has transformed leaves. The first group is autoregressive. So dependence is lost only
-    within a group, between pixels that lie apart and whose surroundings are known; all networks work on the
-    squeezed image, which is small; and density and samples cost one evaluation of each network.
+    The sub-images, of every f-th row and column, are the channels of one squeeze, each as far as possible from those
+    before it. Group i is transformed by a coupling whose network sees groups 1 … i − 1 of the whole image, and leaves.
+    The first group is autoregressive. So dependence is lost only within a group, between distant pixels whose
+    surroundings are known; all networks work on the small squeezed image; and density and samples cost one evaluation
+    of each network.
 
-    Pixels in [0, 1], as `Dequantized` makes them, go through a `Quantile` layer first.
+    Pixels in [0, 1], such as those of `Dequantized`, go through a `Quantile` layer first.
 
     Args:
       event_shape: [h, w, c]; h and w multiples of `factor`.
@@ -48,18 +48,18 @@ class SubscaleFlow(ImageRecipe):
       num_groups: m, from 2 to c · f²: groups of channels of equal number, or nearly so.
       hidden_units: channels of each conditioner's hidden layers.
       num_blocks: residual blocks of each conditioner.
-      transformer: what each coupling applies to its group; a spline by default.
-      num_bins: of the `Quantile` layer, for integers their number of levels; None for no such layer, for data of
-        other ranges.
+      transformer: of each coupling; a spline by default.
+      num_bins: of the `Quantile` layer, for integers their number of levels; None for no `Quantile`, for data of other
+        ranges.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
-      base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard logistic, what `Quantile` makes of
-        data that are independent.
+      base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard logistic, the distribution of each
+        element after `Quantile`.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
-      network_dtype: of the conditioners of all groups but the first; that of the flow by default. With
-        dtype="float64" and network_dtype="float32" it costs little more than float32, and inverts exactly: splines
-        have steep places, which magnify what float32 rounds.
+      network_dtype: of the conditioners of all groups but the first; by default the flow's. With dtype="float64"
+        and network_dtype="float32" it costs little more than float32, and inverts exactly: splines have steep places,
+        which magnify rounding errors of float32.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -68,10 +68,9 @@ class SubscaleFlow(ImageRecipe):
     >>> flow.sample(3, seed=1).shape
     TensorShape([3, 4, 4, 1])
 
-    References: Reed et al. (2017), "Parallel Multiscale Autoregressive Density Estimation", arXiv:1703.03664;
-    Menick & Kalchbrenner (2019), "Generating High Fidelity Images with Subscale Pixel Networks and Multidimensional
-    Upscaling", arXiv:1812.01608, for the order; Dinh, Sohl-Dickstein & Bengio (2017), arXiv:1605.08803, for couplings
-    whose part leaves.
+    References: Reed et al. (2017), "Parallel Multiscale Autoregressive Density Estimation", arXiv:1703.03664; Menick &
+    Kalchbrenner (2019), "Generating High Fidelity Images with Subscale Pixel Networks and Multidimensional Upscaling",
+    arXiv:1812.01608, for the order; Dinh, Sohl-Dickstein & Bengio (2017), arXiv:1605.08803, for channels that leave.
     """
 
     PRESETS: ClassVar = {

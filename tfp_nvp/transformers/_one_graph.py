@@ -14,8 +14,8 @@ from tfp_nvp.transformers.transformer import Transformer, on_vectors
 class OneGraph:
     """A transformer whose maps of short rows are one graph, traced, differentiated and compiled once for all layers.
 
-    Its gradient must be written out and need no shapes: XLA takes shapes that one function gives to another for
-    constants, and with them all that the function was given, and compiles anew for every value of the weights.
+    Its gradient must be written out and use no shapes: XLA treats a shape that one function passes to another, and
+    with it all arguments of the function, as constant, and compiles again for every value of the weights.
 
     Args:
       transformer: the transformer.

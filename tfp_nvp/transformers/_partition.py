@@ -1,4 +1,4 @@
-"""An interval cut into bins by a softmax, with the gradient of a bin's place written out."""
+"""A partition of an interval into bins by a softmax, with a written-out gradient."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import tensorflow as tf
 
 
 class Partition:
-    """[-bound, bound] cut into k bins, for each element: size_i = 2 · bound · (minimum + (1 − k · minimum) · p_i).
+    """A partition of [-bound, bound] into k bins: size_i = 2 · bound · (minimum + (1 − k · minimum) · p_i).
 
-    p = softmax(raw) over the first axis of `raw` [k, ...]. Sizes and knots are worked out in units
-    of the weights exp(raw − max), and a `length` is a quotient: that of the one bin that is used.
+    p = softmax(raw) over the first axis of `raw` [k, ...]. Sizes and knots are computed in units of the weights
+    exp(raw − max); only the bin that is used is converted, by `length`.
     """
 
     def __init__(self, raw: tf.Tensor, minimum: float, bound: float):
         self.num_bins = raw.shape[0]
         self.minimum, self.bound = minimum, bound
-        self.free = 1.0 - minimum * self.num_bins  # the part of the interval that the softmax shares out
+        self.free = 1.0 - minimum * self.num_bins  # the fraction of the interval that the softmax divides
         self.weights = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=0)))
         self.total = tf.reduce_sum(self.weights, axis=0)
         self.interval = self.total / self.free
@@ -26,7 +26,7 @@ class Partition:
         return [weight + least for weight in tf.unstack(self.weights)]
 
     def position(self, value: tf.Tensor) -> tf.Tensor:
-        """How far into the interval a value is, in units of the weights."""
+        """The distance of a value from −bound, in units of the weights."""
         return (value + self.bound) * self.interval / (2.0 * self.bound)
 
     def length(self, size: tf.Tensor) -> tf.Tensor:
@@ -40,9 +40,8 @@ class Partition:
 
             2 · bound · free · p_i · (G_i − Σ_j p_j G_j),   G_i = g_start for i < index, g_size for i = index, else 0
 
-        The sum is known from start and size. Automatic differentiation would walk back through
-        every knot instead, at many times the cost. Each of the three values is a quotient, on
-        purpose: XLA would compute a product or a sum anew for every bin.
+        The sum is known from start and size. Automatic differentiation would go through every knot, at many times the
+        cost. The three values are quotients on purpose: XLA would recompute a product or a sum for every bin.
         """
         passed = ((start + self.bound) / (2.0 * self.bound) - self.minimum * index) / self.free
         share = (size / (2.0 * self.bound) - self.minimum) / self.free

@@ -1,4 +1,4 @@
-"""One bin of a rational-quadratic spline: its curve, the root of it, and their gradients."""
+"""One bin of a rational-quadratic spline: its curve, its inverse, and their gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class Bin(NamedTuple):
-    """The spline's piece that a value falls in; every field has the value's shape."""
+    """The bin of the spline that a value falls in; every field has the value's shape."""
 
     index: tf.Tensor
     left: tf.Tensor  # z at the left knot
@@ -30,7 +30,7 @@ class Bin(NamedTuple):
         total = self.slope + self.next_slope
         b = self.slope - u * (total - 2.0 * s)
         root = tf.sqrt((self.slope - u * total) ** 2 + 4.0 * s**2 * u * (1.0 - u))
-        # Of the two forms of the root, the one in which nothing cancels.
+        # The form of the root without cancellation.
         numerator = tf.where(b >= 0.0, 2.0 * s * u, root - b)
         denominator = tf.where(b >= 0.0, b + root, 2.0 * (s - b))
         return numerator / denominator
@@ -49,7 +49,7 @@ class Curve:
         self.s = piece.height / piece.width
         self.mixed = self.theta * self.rest
         self.N = self.s * theta**2 + piece.slope * self.mixed
-        # D grouped into two positive terms: it can't cancel to zero.
+        # D as a sum of two positive terms can't cancel to zero.
         self.D = self.s * (1.0 - 2.0 * self.mixed) + (piece.slope + piece.next_slope) * self.mixed
         self.M = piece.next_slope * theta**2 + 2.0 * self.s * self.mixed + piece.slope * self.rest**2
 

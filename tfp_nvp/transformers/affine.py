@@ -17,8 +17,8 @@ class Affine(Transformer):
     The bound keeps a deep flow of arbitrary weights from overflowing.
 
     Args:
-      bound: largest |s|, positive, in nats per layer. The default, 3, lets one layer
-        scale by a factor of 20 and twenty-eight of them together stay within float32.
+      bound: largest |s|, positive, in nats per layer. The default, 3, lets one layer scale by a factor of 20, and
+        keeps twenty-eight layers within float32.
 
     >>> x, log_det = Affine().forward(tf.constant([2.0]), tf.constant([[1.0], [0.0]]))
     >>> float(x[0]), float(log_det[0])
@@ -50,7 +50,7 @@ class Affine(Transformer):
 
 
 def _as_large(log_det: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """`log_det` at the shape of `value`; itself where a network gave one of these dimensions."""
+    """`log_det` broadcast to the shape of `value`."""
     if log_det.shape.rank == value.shape.rank and log_det.shape.is_compatible_with(value.shape):
         return log_det
     return tf.broadcast_to(log_det, tf.shape(value))

@@ -19,10 +19,9 @@ class FromBijector(Transformer):
         f(z; raw) = bijector_fn(raw).forward(z)
 
     Args:
-      bijector_fn: a function of `raw` [num_parameters, ...], whose other axes are those of
-        the value, that returns a bijector with `forward_min_event_ndims == 0`. To write
-        a flow that holds it to a `.keras` file, decorate the function with
-        `keras.saving.register_keras_serializable()`.
+      bijector_fn: a function of `raw` [num_parameters, ...], whose other axes are those of the value, that returns a
+        bijector with `forward_min_event_ndims == 0`. To write a flow that holds it to a `.keras` file, decorate the
+        function with `keras.saving.register_keras_serializable()`.
       num_parameters: p, at least 1.
 
     Raises:

@@ -9,7 +9,7 @@ from tfp_nvp import checks
 from tfp_nvp.transformers.affine import Affine
 from tfp_nvp.transformers.transformer import Transformer, flattening_short_rows
 
-#: How far a solution may be off, in units of rounding.
+#: Tolerance of a solution, in units of rounding.
 _RESOLUTION = 4.0
 
 
@@ -19,13 +19,13 @@ class MixtureOfLogistics(Transformer):
         F(x) = Σ πᵢ σ(uᵢ),    uᵢ = (x − μᵢ) exp(−sᵢ)
         dx/dz of logit ∘ F = F (1 − F) / Σ πᵢ σ(uᵢ) σ(−uᵢ) exp(−sᵢ)
 
-    3 k + 2 raw numbers per element: k weights (through a softmax), k means, k log-scales, softly bounded as that
-    of `Affine` is, and the two of `Affine`. The means are raw numbers plus offsets from −1 to 1: components that start
-    alike would stay alike. Zeros give a map close to the identity.
+    3 k + 2 raw numbers per element: k weights (through a softmax), k means, k log-scales, softly bounded as in
+    `Affine`, and the two of `Affine`. The means are raw numbers plus offsets from −1 to 1: components that start alike
+    would stay alike. Zeros give a map close to the identity.
 
-    From data to base is a formula. The other way is solved by Newton's method in a bracket, which is halved
-    where a step would leave it or be more than half of the step before. logit F lies between the least and the greatest
-    uᵢ, which gives the first bracket. The gradients are those of the implicit function.
+    `inverse` is a formula. `forward` is solved by Newton's method within a bracket, which is halved where a step would
+    leave it or exceed half of the previous step. logit F lies between the least and the greatest uᵢ, which gives the
+    first bracket. The gradients are those of the implicit function theorem.
 
     Args:
       num_components: k, at least 1.
@@ -61,8 +61,8 @@ class MixtureOfLogistics(Transformer):
         mixture, affine = self._parts(raw)
         y, log_det = Affine(bound=self.bound).forward(z, affine)
         solution = tf.stop_gradient(mixture.solve(y))
-        # One more step of Newton's, differentiable: its gradient is that of the implicit function. Between narrow
-        # components it may be infinite, and the step is no better than the solution: both are bounded.
+        # One more Newton step, differentiated, has the gradient of the implicit function. Between narrow components
+        # that may be infinite and the step no better than the solution: both are bounded.
         value, log_slope = mixture.logit_and_log_slope(solution)
         most = 0.4 * np.log(np.finfo(y.dtype.as_numpy_dtype).max)
         step = (y - value) * tf.exp(tf.minimum(-tf.stop_gradient(log_slope), most))
@@ -102,7 +102,7 @@ class _Mixture:
         u = (x - self.means) * tf.exp(-self.log_scales)
         log_below = self.log_weights + tf.math.log_sigmoid(u)
         log_above = self.log_weights + tf.math.log_sigmoid(-u)
-        log_f, log_rest = (tf.reduce_logsumexp(part, axis=0) for part in (log_below, log_above))
+        log_f, log_rest = (tf.reduce_logsumexp(terms, axis=0) for terms in (log_below, log_above))
         upper = log_f > log_rest
         log_lesser = tf.where(upper, log_above - log_rest, log_below - log_f)
         log_greater = tf.where(upper, tf.math.log_sigmoid(u), tf.math.log_sigmoid(-u))
@@ -115,7 +115,7 @@ class _Mixture:
         low, high = tf.reduce_min(ends, axis=0), tf.reduce_max(ends, axis=0)
         resolution = _RESOLUTION * np.finfo(y.dtype.as_numpy_dtype).eps
 
-        def open_(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
+        def is_open(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
             return tf.reduce_any(tf.abs(move) > resolution * (1.0 + tf.abs(x)))
 
         def narrow(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tuple:
@@ -128,4 +128,4 @@ class _Mixture:
             return low, high, new, new - x
 
         start = (low, high, low + 0.5 * (high - low), high - low)
-        return tf.while_loop(open_, narrow, start, maximum_iterations=100, parallel_iterations=1)[2]
+        return tf.while_loop(is_open, narrow, start, maximum_iterations=100, parallel_iterations=1)[2]

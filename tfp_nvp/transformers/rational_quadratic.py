@@ -93,7 +93,7 @@ class RationalQuadratic(Transformer):
         @tf.custom_gradient
         def spline(value: tf.Tensor, raw: tf.Tensor) -> Any:
             inside, zero = tf.abs(value) < self.bound, tf.zeros_like(value)
-            # The tails take the spline at 0 and drop it, so that neither it nor its gradient overflows.
+            # In the tails the spline is evaluated at 0 and discarded, so that neither it nor its gradient overflows.
             inner = tf.where(inside, value, zero)
             k = self.num_bins
             widths = Partition(raw[:k], self.min_width, self.bound)
@@ -125,17 +125,17 @@ class RationalQuadratic(Transformer):
     ) -> tuple[Bin, list[tf.Tensor]]:
         """The bin that holds `value` (an x if `by_height`, else a z), and the raw slopes of its knots."""
         zero = tf.zeros_like(value)
-        knots = [zero, *tf.unstack(slopes), zero]  # raw zero is a slope of one, that of the tails
+        knots = [zero, *tf.unstack(slopes), zero]  # a raw zero is a slope of one, as in the tails
         pieces = list(zip(widths.sizes(), heights.sizes(), knots[:-1], knots[1:], strict=True))
         position = (heights if by_height else widths).position(value)
         left = bottom = zero
-        found = [zero, left, bottom, *pieces[0]]
+        chosen = [zero, left, bottom, *pieces[0]]
         for i in range(1, self.num_bins):
             left, bottom = left + pieces[i - 1][0], bottom + pieces[i - 1][1]
             passed = position >= (bottom if by_height else left)
             here = [zero + float(i), left, bottom, *pieces[i]]
-            found = [tf.where(passed, new, old) for new, old in zip(here, found, strict=True)]
-        index, left, bottom, width, height, *raw_slopes = found
+            chosen = [tf.where(passed, new, old) for new, old in zip(here, chosen, strict=True)]
+        index, left, bottom, width, height, *raw_slopes = chosen
         piece = Bin(
             index,
             widths.length(left) - self.bound,

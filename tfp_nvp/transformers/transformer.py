@@ -1,4 +1,4 @@
-"""What a transformer is."""
+"""The base class of transformers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfp_nvp._captured import Captured
 
 
 class Transformer(Captured, abc.ABC):
-    """An elementwise invertible map x = f(z; raw), shaped by raw numbers.
+    """An elementwise invertible map x = f(z; raw) with raw numbers as parameters.
 
     A subclass states `num_parameters`, the count p of raw numbers per element, and
     maps `(value, raw)` to `(value, log_det)` both ways:
@@ -21,10 +21,9 @@ class Transformer(Captured, abc.ABC):
         forward(z, raw)  ->  x,  log |dx/dz|
         inverse(x, raw)  ->  z,  log |dz/dx|
 
-    `raw` [p, ...] holds unconstrained real numbers, from a conditioner or from weights:
-    the p numbers of an element lie along the first axis, the other axes are the value's or
-    broadcast with them. The map is best the identity where all of them are zero, so that a new flow is close to the
-    identity. Both log-dets have the value's shape, in nats; nothing is summed.
+    `raw` [p, ...] holds unconstrained real numbers, from a conditioner or from weights: the p numbers of an element
+    lie along the first axis, the other axes are the value's or broadcast with them. Zeros should give the identity, so
+    that a new flow is close to it. Both log-dets have the value's shape, in nats; nothing is summed.
 
     A transformer holds no weights. Its constructor's arguments, which are captured, are all its state: two
     transformers of equal arguments are equal.
@@ -42,13 +41,13 @@ class Transformer(Captured, abc.ABC):
         """z [...] and log |dz/dx| [...] from x [...] and raw [p, ...]."""
 
     def is_increasing(self, raw: tf.Tensor) -> tf.Tensor:
-        """Whether the map increases, for each element of raw [p, ...]: [...]. It is monotone, so two points tell."""
+        """Whether the map increases: raw [p, ...] → [...]. It is monotone, so two points suffice."""
         raw = tf.convert_to_tensor(raw)
         low, high = (self.forward(tf.fill(tf.shape(raw)[1:], tf.cast(z, raw.dtype)), raw)[0] for z in (-0.5, 0.5))
         return low < high
 
     def in_layers(self) -> Any:
-        """What layers that evaluate the map once use in its place: itself, or what shares its graph among them."""
+        """The transformer for layers that evaluate it once: itself, or one whose graph all layers share."""
         return self
 
     def _broadcast(self, value: Any, raw: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -92,8 +91,8 @@ _SHORT = 16
 def flattening_short_rows(transform: Callable) -> Callable:
     """Decorates `forward` or `inverse` of a transformer of many operations: short rows are flattened to one vector.
 
-    A loop over a last axis of a few elements is not vectorized: splines of two to eleven elements run up to twice as
-    fast for it. Maps of a few operations, such as affine ones, are a fifth slower and are left as they are.
+    A loop over a last axis of a few elements is not vectorized: flattened, splines of two to eleven elements run up to
+    twice as fast. Maps of few operations, such as affine ones, would be a fifth slower.
     """
 
     @functools.wraps(transform)
@@ -107,7 +106,7 @@ def flattening_short_rows(transform: Callable) -> Callable:
 def on_vectors(
     transformer: Transformer, value: Any, raw: Any, of_vectors: Callable, of_rows: Callable
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A map of value and raw numbers: `of_vectors` of short rows, flattened to one vector, and `of_rows` of others."""
+    """Applies `of_vectors` to short rows, flattened to one vector, and `of_rows` to others."""
     value, raw = transformer._broadcast(value, raw)
     if value.shape.rank < 2 or value.shape[-1] is None or value.shape[-1] >= _SHORT:
         return of_rows(value, raw)
@@ -115,5 +114,5 @@ def on_vectors(
     return _with_shape(result, value), _with_shape(log_det, value)
 
 
-def _with_shape(part: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(tf.reshape(part, tf.shape(value)), value.shape)
+def _with_shape(result: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(tf.reshape(result, tf.shape(value)), value.shape)
