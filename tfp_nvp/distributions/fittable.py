@@ -66,6 +66,10 @@ class Fittable(Module):
         """A batch [n, *event_shape] of a training step in the dtype of events; its shape is checked in the graph."""
         return tf.cast(tf.ensure_shape(x, [None, *self.event_shape]), self.dtype)
 
+    def as_conditions(self, condition: tf.Tensor) -> tf.Tensor:
+        """A batch [n, *condition_shape] of a training step, whose shape is checked in the graph."""
+        return tf.ensure_shape(condition, [None, *(self.condition_shape or ())])
+
     def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
         """Metrics besides the negative log-likelihood in nats that follow from it, by name."""
         return {}
@@ -91,6 +95,9 @@ class Density(Fittable, tfd.Distribution):
             allow_nan_stats=True,
             name=name,
         )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{self.name} is a distribution; call its methods, such as `log_prob(x)`.")
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -119,6 +119,8 @@ class FlowModel(keras.Model):
         Raises:
           ValueError: if there is nothing to train, the data are not finite or of a wrong shape.
         """
+        if not self.trainable_variables and self.weights:
+            raise ValueError("There is nothing to train: all weights are frozen. Set `trainable = True` on some layer.")
         if not self.trainable_variables:
             raise ValueError(
                 "There is nothing to train: the distribution has no trainable variables that tf.Module can find. "
@@ -192,7 +194,9 @@ class FlowModel(keras.Model):
         condition = self._condition(condition, training=bool(training))
         if self.encoder is not None:
             report_step(self.encoder, condition, condition)
-        return self.distribution.log_prob(self._fittable.as_events(x), condition=condition)
+        return self.distribution.log_prob(
+            self._fittable.as_events(x), condition=self._fittable.as_conditions(condition)
+        )
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
