@@ -280,3 +280,28 @@ def test_frozen_layers_stay(make_model, x):
     model.fit(x, epochs=1, verbose=0)
     for variable, value in zip(frozen.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_a_model_whose_weights_are_all_frozen_says_so(make_model, x):
+    model = make_model()
+    model.distribution.trainable = False
+    with pytest.raises(ValueError, match="all weights are frozen"):
+        model.fit(x, verbose=0)
+
+
+@pytest.mark.parametrize("wrong", ["event", "condition"])
+def test_a_batch_of_another_size_in_a_stream_is_refused(wrong):
+    flow = nvp.RealNVP([2], num_layers=2, hidden_units=[4], condition_shape=[3], seed=0)
+    model = nvp.FlowModel(flow)
+    model.compile()
+
+    def batches():
+        yield np.ones((8, 3), np.float32), np.ones((8, 2), np.float32) + np.arange(8)[:, None]
+        sizes = (1, 2) if wrong == "condition" else (3, 1)
+        yield tuple(np.ones((8, size), np.float32) for size in sizes)
+
+    stream = tf.data.Dataset.from_generator(
+        batches, output_signature=(tf.TensorSpec(None, tf.float32), tf.TensorSpec(None, tf.float32))
+    )
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        model.fit(stream, epochs=1, verbose=0)
