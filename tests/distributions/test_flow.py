@@ -399,3 +399,30 @@ def test_a_module_finds_the_variables_of_a_flow_that_it_holds(flow):
     assert {id(v) for v in module.trainable_variables} == {id(v) for v in flow.trainable_variables}
     outer = nvp.Flow(flow, bijectors.Reverse())
     assert {id(v) for v in outer.variables} == {id(v) for v in flow.variables}
+
+
+def test_events_and_conditions_are_checked_once(conditional, monkeypatch):
+    """By the method that is called: nothing that it calls looks again before the first layer."""
+    from tfp_nvp.bijectors import bijector as module
+
+    calls = []
+    check = module.ensure_ends_in
+
+    def counted(name, *arguments):
+        calls.append(name)
+        return check(name, *arguments)
+
+    monkeypatch.setattr(module, "ensure_ends_in", counted)
+    monkeypatch.setattr("tfp_nvp.distributions.flow.ensure_ends_in", counted)
+    x, condition = np.zeros([4, 2], np.float32), np.zeros([4, 3], np.float32)
+    for method, value in (("log_prob", "value"), ("encode", "x"), ("decode", "z")):
+        calls.clear()
+        getattr(conditional, method)(x, condition=condition)
+        assert sorted(calls) == sorted([value, "condition"]), method
+    for method, value in (("forward", "z"), ("inverse_and_log_det", "x")):
+        calls.clear()
+        getattr(conditional.bijector, method)(x, condition=condition)
+        assert sorted(calls) == sorted([value, "condition"]), method
+    calls.clear()
+    conditional.sample_and_log_prob(4, seed=1, condition=condition)
+    assert calls == ["condition"]
