@@ -147,8 +147,8 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
     if as_json:
-        found = {"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits}
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        scores = {"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits}
+        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in scores.items()}))
         return
     click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows)")
     click.echo(f"bits per dim   {bits:.4f}")
@@ -275,19 +275,19 @@ def serve(
     from tfp_nvp import serving
 
     options["overwrite"] = overwrite or overwritten
-    made = serving.write_deployment(models_folder, out, grpc_port=port, **options)
-    click.echo(f"Models: {', '.join(made.models)}")
+    deployment = serving.write_deployment(models_folder, out, grpc_port=port, **options)
+    click.echo(f"Models: {', '.join(deployment.models)}")
     click.echo(f"Configuration: {out}")
-    if made.kept:
-        click.echo(f"Kept as you changed them: {', '.join(made.kept)}")
-    if shutil.which(made.command[0]) is None:
+    if deployment.kept:
+        click.echo(f"Kept as you changed them: {', '.join(deployment.kept)}")
+    if shutil.which(deployment.command[0]) is None:
         click.echo(
             f"tensorflow_model_server is not installed; with Docker: docker compose -f {out}/compose.yaml up cpu"
         )
     elif not write_only:
-        click.echo(" ".join(made.command))
+        click.echo(" ".join(deployment.command))
         sys.stdout.flush()
-        os.execv(made.command[0], made.command)
+        os.execv(deployment.command[0], deployment.command)
 
 
 @tfp_nvp.command(short_help="All of it, on real data and on two moons.")
@@ -303,16 +303,16 @@ def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
 
 
 def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:
-    found = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
+    scores = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
     if as_json:
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in scores.items()}))
         return
     draws = "1 draw" if num_samples == 1 else f"{num_samples} draws"
     click.echo(
-        f"bits per dim   {found['bits_per_dim']:.4f} ± {found['standard_error']:.4f} "
-        f"({found['rows']:,} images, {draws} of the noise)"
+        f"bits per dim   {scores['bits_per_dim']:.4f} ± {scores['standard_error']:.4f} "
+        f"({scores['rows']:,} images, {draws} of the noise)"
     )
-    click.echo(f"NLL            {found['nll']:.2f} nats")
+    click.echo(f"NLL            {scores['nll']:.2f} nats")
 
 
 def _read(data: Path, reading: dict[str, Any]) -> tables.Table:

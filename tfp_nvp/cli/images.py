@@ -98,14 +98,14 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
     condition = _as_condition(images, model.condition_shape)
     log_prob = _averaged(model.integer_log_prob, num_samples)
     rows = max(1, _AT_ONCE // (size * 8))
-    parts = [
+    log_probs = [
         log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], (seed, i))
         for i in range(0, len(x), rows)
     ]
-    impossible = int(sum(np.isinf(part).sum() for part in parts))
+    impossible = int(sum(np.isinf(values).sum() for values in log_probs))
     if impossible:
         raise ValueError(f"{images.name}: {impossible} images hold values that the model has no levels for.")
-    bits = -np.concatenate(parts).astype(np.float64) / (size * np.log(2.0))
+    bits = -np.concatenate(log_probs).astype(np.float64) / (size * np.log(2.0))
     error = bits.std(ddof=1) / np.sqrt(len(bits)) if len(bits) > 1 else np.nan
     return {
         "rows": len(bits),
@@ -133,14 +133,14 @@ def noise_seed(*numbers: int) -> int:
 
 def _as_condition(images: Images, shape: tuple[int, ...] | None) -> np.ndarray | None:
     """The condition as the model wants it: labels become indicators."""
-    given = images.condition
-    if (given is None) != (shape is None):
-        needs = "needs a condition: name its array with --condition" if given is None else "takes no condition"
+    condition = images.condition
+    if (condition is None) != (shape is None):
+        needs = "needs a condition: name its array with --condition" if condition is None else "takes no condition"
         raise ValueError(f"{images.name}: the model {needs}.")
-    if given is None or shape is None:
+    if condition is None or shape is None:
         return None
-    if given.ndim == 1 and given.dtype.kind in "ui" and len(shape) == 1 and shape[0] > 1:
-        if int(given.min()) < 0 or int(given.max()) >= shape[0]:
-            raise ValueError(f"{images.name}: labels must be from 0 to {shape[0] - 1}; found {given.max()}.")
-        return np.eye(shape[0], dtype=np.float32)[given]
-    return given
+    if condition.ndim == 1 and condition.dtype.kind in "ui" and len(shape) == 1 and shape[0] > 1:
+        if int(condition.min()) < 0 or int(condition.max()) >= shape[0]:
+            raise ValueError(f"{images.name}: labels must be from 0 to {shape[0] - 1}; found {condition.max()}.")
+        return np.eye(shape[0], dtype=np.float32)[condition]
+    return condition

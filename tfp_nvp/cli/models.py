@@ -44,10 +44,10 @@ def flow_name(name: str) -> str:
       ValueError: with the names there are.
     """
     plain = {known.lower(): known for known in FLOWS}
-    found = plain.get(name.lower().replace("-", "").replace("_", ""))
-    if found is None:
+    recipe = plain.get(name.lower().replace("-", "").replace("_", ""))
+    if recipe is None:
         raise ValueError(f"unknown flow {name!r}; the flows are {', '.join(FLOWS)}.")
-    return found
+    return recipe
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,15 @@ class Model:
         per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
-        given = {} if condition is None else {"condition": self._cast(condition)}
-        parts = [np.asarray(self.flow.sample(size, seed=int(s), **given)) for size, s in zip(sizes, seeds, strict=True)]
-        samples = np.concatenate(parts)
+        keywords = {} if condition is None else {"condition": self._cast(condition)}
+        draws = [self.flow.sample(size, seed=int(s), **keywords) for size, s in zip(sizes, seeds, strict=True)]
+        samples = np.concatenate(draws)
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:
         """What a model card should say of the fit: data, columns, test NLL."""
         nll = self.metrics.get("nll", {})
-        found = {
+        facts = {
             "data": self.metrics.get("data"),
             "columns": self.columns,
             "condition_columns": self.condition_columns,
@@ -129,7 +129,7 @@ class Model:
             "test_nll": nll.get("test"),
             "test_standard_error": nll.get("test_standard_error"),
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in facts.items() if value}
 
     def _cast(self, values: np.ndarray) -> np.ndarray:
         return values.astype(self.flow.distribution.dtype.as_numpy_dtype)
@@ -161,10 +161,12 @@ class Exported(Model):
         return dtype.max + 1 if dtype.is_integer else None  # of other numbers of levels, the rest has no density
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
-        parts = [slice(i, i + 4096) for i in range(0, len(x), 4096)]
-        given = [None if condition is None else condition[p] for p in parts]
-        found = [self.flow.log_prob(x[p], c, seed=p.start) for p, c in zip(parts, given, strict=True)]
-        return np.concatenate(found).astype(np.float64)
+        log_probs = []
+        for start in range(0, len(x), 4096):
+            rows = slice(start, start + 4096)
+            given_rows = None if condition is None else condition[rows]
+            log_probs.append(self.flow.log_prob(x[rows], given_rows, seed=start))
+        return np.concatenate(log_probs).astype(np.float64)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
         return self.flow.log_prob(x, condition, seed=seed)

@@ -24,8 +24,8 @@ def check_free(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        kind = "and is not empty" if path.is_dir() else "already"
-        raise FileExistsError(f"{path} exists {kind}. Choose another place or remove it.")
+        state = "and is not empty" if path.is_dir() else "already"
+        raise FileExistsError(f"{path} exists {state}. Choose another place or remove it.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path} can't be written: {parent} is not a folder that may be written to.")
@@ -69,8 +69,11 @@ def versions() -> dict[str, str]:
     packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
     import tfp_nvp
 
-    found = {"python": platform.python_version(), "tfp-nvp": tfp_nvp.__version__}
-    return found | {package: metadata.version(package) for package in packages}
+    return {
+        "python": platform.python_version(),
+        "tfp-nvp": tfp_nvp.__version__,
+        **{package: metadata.version(package) for package in packages},
+    }
 
 
 def _strict(value: Any) -> Any:

@@ -74,17 +74,17 @@ def _with_samples(model: Any, x: Any, condition: Any, num_samples: int, seed: in
     num_samples, seed = checks.integer("num_samples", num_samples, 1), checks.integer("seed", seed, 0)
     x = np.asarray(x, tf.as_dtype(model.dtype).as_numpy_dtype)
     condition = tf.nest.map_structure(np.asarray, condition)
-    sizes = {len(each) if each.ndim else None for each in tf.nest.flatten(condition)}
+    sizes = {len(array) if array.ndim else None for array in tf.nest.flatten(condition)}
     if x.ndim != 2 or not len(x) or sizes != {len(x)}:
         raise ValueError(f"`x` must be [m, d] with a condition for each row; got {list(x.shape)} and rows {sizes}.")
     _refuse_nan("`x`", x.sum(axis=1))
     size = max(1, _EVENTS // num_samples)
     for i, start in enumerate(range(0, len(x), size)):
-        part = slice(start, start + size)
-        conditions = tf.nest.map_structure(lambda each, part=part: each[part], condition)
+        batch = slice(start, start + size)
+        conditions = tf.nest.map_structure(lambda array, batch=batch: array[batch], condition)
         samples = model.sample(num_samples, condition=conditions, seed=(seed, i)).numpy()
         _refuse_nan("A sample for the condition", samples.sum(axis=(0, 2)))
-        yield x[part], conditions, samples
+        yield x[batch], conditions, samples
 
 
 def _refuse_nan(name: str, of_rows: np.ndarray) -> None:

@@ -120,8 +120,8 @@ class Report:
 
     def __str__(self) -> str:
         count = len(self.failed)
-        found = f"{count} of {len(self)} checks failed" if count else f"{len(self)} checks, none failed"
-        return "\n".join([f"{self.subject}: {found}", *(f"  {check}" for check in self.checks)])
+        outcome = f"{count} of {len(self)} checks failed" if count else f"{len(self)} checks, none failed"
+        return "\n".join([f"{self.subject}: {outcome}", *(f"  {check}" for check in self.checks)])
 
     def __repr__(self) -> str:
         return f"<Report {str(self).splitlines()[0]}>"

@@ -150,8 +150,10 @@ class Client(Queries):
         starts = range(0, n, self.chunk_rows)
 
         def ask(start: int) -> Arrays:
-            parts = {name: rows[start : start + self.chunk_rows] for name, rows in inputs.items()}
-            chunk = {name: np.ascontiguousarray(in_dtype(part, wanted[name])) for name, part in parts.items()}
+            chunk = {
+                name: np.ascontiguousarray(in_dtype(rows[start : start + self.chunk_rows], wanted[name]))
+                for name, rows in inputs.items()
+            }
             return self._patiently(lambda timeout: self._transport.predict(signature, chunk, specs, timeout))
 
         if len(starts) == 1:

@@ -35,7 +35,7 @@ class Unavailable(ServingError, ConnectionError):
 
 def error_of(code: str, message: str) -> ServingError:
     """The exception for a gRPC status code."""
-    kinds: dict[str, type[ServingError]] = {
+    error_types: dict[str, type[ServingError]] = {
         "NOT_FOUND": NotFound,
         "INVALID_ARGUMENT": InvalidRequest,
         "FAILED_PRECONDITION": InvalidRequest,  # an unknown signature
@@ -43,6 +43,6 @@ def error_of(code: str, message: str) -> ServingError:
         "DEADLINE_EXCEEDED": TimedOut,
         "UNAVAILABLE": Unavailable,
     }
-    error = kinds.get(code, ServingError)(message)
+    error = error_types.get(code, ServingError)(message)
     error.code = code
     return error

@@ -24,10 +24,10 @@ def load(path: str | os.PathLike) -> ServedFlow:
     """
     folder = Path(path)
     if not (folder / "saved_model.pb").exists():
-        found = versions(folder)
-        if not found:
+        numbers = versions(folder)
+        if not numbers:
             raise FileNotFoundError(f"No exported model in {folder}: neither saved_model.pb nor a folder of versions.")
-        folder = folder / str(found[-1])
+        folder = folder / str(numbers[-1])
     return ServedFlow(folder)
 
 

@@ -70,8 +70,8 @@ class Transport(abc.ABC):
 
 def connect(address: Address, model: str, version: int | str | None) -> Transport:
     """The transport for an address's scheme."""
-    kind = Grpc if address.scheme.startswith("grpc") else Rest
-    return kind(address, model, version)
+    transport = Grpc if address.scheme.startswith("grpc") else Rest
+    return transport(address, model, version)
 
 
 class Grpc(Transport):
@@ -117,18 +117,18 @@ class Grpc(Transport):
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
         request = self._metadata.GetModelMetadataRequest(model_spec=self._spec, metadata_field=["signature_def"])
         packed = self._call(self._prediction.GetModelMetadata, request, timeout).metadata["signature_def"]
-        found = self._metadata.SignatureDefMap()
-        packed.Unpack(found)
+        signatures = self._metadata.SignatureDefMap()
+        packed.Unpack(signatures)
         return {
-            name: (_specs_of_protos(each.inputs), _specs_of_protos(each.outputs))
-            for name, each in found.signature_def.items()
+            name: (_specs_of_protos(signature.inputs), _specs_of_protos(signature.outputs))
+            for name, signature in signatures.signature_def.items()
             if not name.startswith("__")
         }
 
     def status(self, timeout: float) -> dict[int, str]:
         request = self._status.GetModelStatusRequest(model_spec=self._spec)
-        found = self._call(self._models.GetModelStatus, request, timeout).model_version_status
-        return {each.version: self._status.ModelVersionStatus.State.Name(each.state) for each in found}
+        statuses = self._call(self._models.GetModelStatus, request, timeout).model_version_status
+        return {status.version: self._status.ModelVersionStatus.State.Name(status.state) for status in statuses}
 
     def close(self) -> None:
         self._channel.close()
@@ -155,22 +155,22 @@ class Rest(Transport):
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
         n = len(next(iter(inputs.values())))
         body = {"signature_name": signature, "inputs": {name: _to_json(rows) for name, rows in inputs.items()}}
-        found = self._call("POST", ":predict", timeout, "outputs", body)
+        answer = self._call("POST", ":predict", timeout, "outputs", body)
         if len(outputs) == 1:  # a single output comes without its name
-            found = dict.fromkeys(outputs, found)
-        return {name: _from_json(found[name], spec, n) for name, spec in outputs.items()}
+            answer = dict.fromkeys(outputs, answer)
+        return {name: _from_json(answer[name], spec, n) for name, spec in outputs.items()}
 
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
-        found = self._call("GET", "/metadata", timeout, "metadata")["signature_def"]["signature_def"]
+        signatures = self._call("GET", "/metadata", timeout, "metadata")["signature_def"]["signature_def"]
         return {
-            name: (_specs_of_json(each["inputs"]), _specs_of_json(each["outputs"]))
-            for name, each in found.items()
+            name: (_specs_of_json(signature["inputs"]), _specs_of_json(signature["outputs"]))
+            for name, signature in signatures.items()
             if not name.startswith("__")
         }
 
     def status(self, timeout: float) -> dict[int, str]:
-        found = self._call("GET", "", timeout, "model_version_status")
-        return {int(each["version"]): each["state"] for each in found}
+        statuses = self._call("GET", "", timeout, "model_version_status")
+        return {int(status["version"]): status["state"] for status in statuses}
 
     def close(self) -> None:
         self._session.close()
@@ -192,19 +192,19 @@ class Rest(Transport):
             stalled = isinstance(error, errors.Timeout) or "ReadTimeoutError" in map(_type_name, error.args)
             lost = isinstance(error, errors.ConnectionError) and not isinstance(error, errors.SSLError)
             never_there = isinstance(error, errors.ConnectTimeout)
-            kind = TimedOut if stalled and not never_there else Unavailable if lost else ServingError
-            raise kind(f"{self._url}: {error}") from error
+            error_type = TimedOut if stalled and not never_there else Unavailable if lost else ServingError
+            raise error_type(f"{self._url}: {error}") from error
         try:
-            found = response.json()
+            answer = response.json()
         except ValueError:
-            found = {"error": response.text[:300]}
+            answer = {"error": response.text[:300]}
         if response.ok:
-            if not isinstance(found, dict) or key not in found:
+            if not isinstance(answer, dict) or key not in answer:
                 raise ServingError(f"{self._url} is no model server; it answers {response.text[:300]!r}.")
-            return found[key]
-        message = found.get("error", response.reason) if isinstance(found, dict) else response.reason
-        kinds = {400: InvalidRequest, 404: NotFound, 502: Unavailable, 503: Unavailable, 504: TimedOut}
-        raise kinds.get(response.status_code, ServingError)(f"{self._url}: {message}")
+            return answer[key]
+        message = answer.get("error", response.reason) if isinstance(answer, dict) else response.reason
+        error_types = {400: InvalidRequest, 404: NotFound, 502: Unavailable, 503: Unavailable, 504: TimedOut}
+        raise error_types.get(response.status_code, ServingError)(f"{self._url}: {message}")
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> Any:
@@ -256,15 +256,15 @@ def _bytes_of_json(text: Any) -> bytes:
 
 def _specs_of_protos(tensors: Any) -> Specs:
     return {
-        name: tf.TensorSpec(tf.TensorShape(each.tensor_shape), tf.as_dtype(each.dtype), name=name)
-        for name, each in tensors.items()
+        name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name=name)
+        for name, info in tensors.items()
     }
 
 
 def _specs_of_json(tensors: dict[str, Any]) -> Specs:
     specs = {}
-    for name, each in tensors.items():
-        sizes = [int(dim["size"]) for dim in each["tensor_shape"].get("dim", [])]
-        dtype = tf.as_dtype(each["dtype"].removeprefix("DT_").lower())
+    for name, info in tensors.items():
+        sizes = [int(dim["size"]) for dim in info["tensor_shape"].get("dim", [])]
+        dtype = tf.as_dtype(info["dtype"].removeprefix("DT_").lower())
         specs[name] = tf.TensorSpec([None if size < 0 else size for size in sizes], dtype, name=name)
     return specs

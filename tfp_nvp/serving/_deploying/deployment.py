@@ -39,12 +39,12 @@ def models_in(path: str | os.PathLike) -> dict[str, Path]:
     if versions(root):
         return {root.name: root}
     children = sorted(root.iterdir()) if root.is_dir() else []
-    found = {child.name: child for child in children if child.is_dir() and versions(child)}
-    if not found:
+    models = {child.name: child for child in children if child.is_dir() and versions(child)}
+    if not models:
         raise FileNotFoundError(
             f"No model in {path}: it must hold versions (1/, 2/, …), or folders that do. `tfp_nvp.export` writes them."
         )
-    return found
+    return models
 
 
 def write_deployment(
@@ -91,7 +91,7 @@ def write_deployment(
       ValueError: if an argument is out of its range, or the version of a label is gone.
     """
     root = Path(out).resolve()
-    given = {
+    chosen = {
         "grpc_port": grpc_port,
         "rest_port": rest_port,
         "max_batch_size": max_batch_size,
@@ -99,7 +99,7 @@ def write_deployment(
         "image_tag": image_tag,
     }
     options = Options(
-        **(_last_options(root) | {name: value for name, value in given.items() if value is not None})
+        **(_last_options(root) | {name: value for name, value in chosen.items() if value is not None})
     ).checked()
     models = models_in(path)
     command = [
@@ -116,9 +116,9 @@ def write_deployment(
 
 def _last_options(folder: Path) -> dict[str, Any]:
     """The options that files in a folder were written with; none if their record is damaged."""
-    found = {name: value for name, value in recorded_options(folder).items() if name in Options._fields}
+    options = {name: value for name, value in recorded_options(folder).items() if name in Options._fields}
     try:
-        Options(**found).checked()
+        Options(**options).checked()
     except (TypeError, ValueError):
         return {}
-    return found
+    return options

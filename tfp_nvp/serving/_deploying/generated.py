@@ -89,9 +89,9 @@ def _changed(
 
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
     with contextlib.suppress(ValueError):
-        found = json.loads(_text(folder / RECORD) or "{}")
-        if isinstance(found, dict) and all(isinstance(part, dict) for part in found.values()):
-            return found
+        record = json.loads(_text(folder / RECORD) or "{}")
+        if isinstance(record, dict) and all(isinstance(value, dict) for value in record.values()):
+            return record
     return {}
 
 

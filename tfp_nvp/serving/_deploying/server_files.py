@@ -65,7 +65,7 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
         "local/models.config": models_config(models, {name: str(folder) for name, folder in models.items()}),
         "prometheus.yml": templates.PROMETHEUS.format(port=options.rest_port),
         "compose.yaml": templates.COMPOSE.format(
-            arguments=_lines(6, (f"- {_quoted(each)}" for each in arguments)),
+            arguments=_lines(6, (f"- {_quoted(argument)}" for argument in arguments)),
             volumes=_lines(6, (_mount(folder, f"{_MODELS}/{name}") for name, folder in models.items())),
             grpc=options.grpc_port,
             rest=options.rest_port,
@@ -73,7 +73,7 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
             config=_CONFIG,
         ),
         "kubernetes.yaml": templates.KUBERNETES.format(
-            arguments=_lines(12, (f"- {_quoted(each)}" for each in arguments)),
+            arguments=_lines(12, (f"- {_quoted(argument)}" for argument in arguments)),
             status=_quoted(f"/v1/models/{quote(next(iter(models)))}"),
             tag=options.image_tag,
             config=_CONFIG,
@@ -90,8 +90,8 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
 
 def config_map(texts: Mapping[str, str]) -> dict[str, str]:
     """Kubernetes' ConfigMap of what a server reads."""
-    parts = (f"{name}: {_block(texts[name], 4)}" for name in _READ)
-    return {"kubernetes-config.yaml": templates.KUBERNETES_CONFIG.format(files=_lines(2, parts))}
+    files = (f"{name}: {_block(texts[name], 4)}" for name in _READ)
+    return {"kubernetes-config.yaml": templates.KUBERNETES_CONFIG.format(files=_lines(2, files))}
 
 
 def _block(text: str, indent: int) -> str:

@@ -98,10 +98,10 @@ def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
 
 def _layers(bijector: Any) -> list[Any]:
     """The layers of a bijector, those of chains within chains and of levels too."""
-    parts = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
-    if parts is None:
+    layers = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
+    if layers is None:
         return [] if bijector is None else [bijector]
-    return [layer for part in tf.nest.flatten(parts) for layer in _layers(part)]
+    return [inner for layer in tf.nest.flatten(layers) for inner in _layers(layer)]
 
 
 def _data(model: Served, inputs: Specs) -> dict[str, Any]:

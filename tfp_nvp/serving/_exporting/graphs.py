@@ -107,11 +107,11 @@ def imported(
       wanted: tensors of `graph`.
       halves: variables of fewer bits to read instead of others, by the ids of the handles of these.
     """
-    here, whole, halves = tf.compat.v1.get_default_graph(), graph.as_graph_def(), halves or {}
-    part = tf.compat.v1.GraphDef(versions=whole.versions, library=whole.library)
+    here, definition, halves = tf.compat.v1.get_default_graph(), graph.as_graph_def(), halves or {}
+    subgraph = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
     names, used = {op.name for op in operations}, set()
     for op in operations:
-        node = part.node.add()
+        node = subgraph.node.add()
         node.CopyFrom(op.node_def)
         node.attr.pop("_class", None)  # a place beside an operation that may be gone
         inputs = [source(tensor).name for tensor in op.inputs]
@@ -127,11 +127,11 @@ def imported(
                 here.watch_variable(variable)
             if id(outer) in halves:
                 cast[inner.name] = variable.dtype
-    added = _CastReads(part).rewrite(cast)
+    added = _CastReads(subgraph).rewrite(cast)
     sources = [source(tensor).name for tensor in wanted]
     computed = [name for name in sources if name not in known]
     mapped = {name: tensor for name, tensor in known.items() if name in used}
-    tensors = dict(zip(computed, tf.graph_util.import_graph_def(part, mapped, computed, name=""), strict=True))
+    tensors = dict(zip(computed, tf.graph_util.import_graph_def(subgraph, mapped, computed, name=""), strict=True))
     with tf.init_scope():
         for name in added:
             here._get_function(name).add_to_graph(here)  # where functions are run from

@@ -108,9 +108,9 @@ def _disable_xla() -> None:
 
 def _flat(cases: dict[str, Case]) -> Arrays:
     return {
-        f"{name}/{part}/{key}": value
+        f"{name}/{field}/{key}": value
         for name, case in cases.items()
-        for part, arrays in case._asdict().items()
+        for field, arrays in case._asdict().items()
         for key, value in arrays.items()
     }
 
@@ -118,8 +118,8 @@ def _flat(cases: dict[str, Case]) -> Arrays:
 def _nested(flat: Iterator[tuple[str, np.ndarray]]) -> dict[str, Case]:
     cases: dict[str, Case] = {}
     for path, value in flat:
-        name, part, key = path.split("/", 2)
-        getattr(cases.setdefault(name, Case({}, {})), part)[key] = value
+        name, field, key = path.split("/", 2)
+        getattr(cases.setdefault(name, Case({}, {})), field)[key] = value
     return cases
 
 

@@ -67,8 +67,8 @@ def size_report(folder: str | os.PathLike) -> dict[str, Any]:
         "total": sum(files.values()),
         "files": files,
         "operations": {
-            name: _count_operations(meta.graph_def, each)
-            for name, each in meta.signature_def.items()
+            name: _count_operations(meta.graph_def, signature)
+            for name, signature in meta.signature_def.items()
             if not name.startswith("__")
         },
         "largest": dict(largest),
@@ -79,11 +79,11 @@ def _weight_name(objects: Any, key: str) -> str:
     """The variable's own name, of a checkpoint's key such as "weights/3/.ATTRIBUTES/VARIABLE_VALUE"."""
     parts = key.split("/.ATTRIBUTES")[0].split("/")
     node = objects.nodes[0]
-    for part in parts:
-        found = [child.node_id for child in node.children if child.local_name == part]
-        if not found:
+    for name in parts:
+        children = {child.local_name: child.node_id for child in node.children}
+        if name not in children:
             return key
-        node = objects.nodes[found[0]]
+        node = objects.nodes[children[name]]
     return f"{node.variable.name or key} ({'/'.join(parts)})"
 
 
@@ -92,20 +92,20 @@ def _count_operations(graph: Any, signature: Any) -> int:
     nodes = {node.name: node for node in graph.node}
     waiting = [out.name.split(":")[0] for out in signature.outputs.values()]
     seen: set[str] = set()
-    found = []
+    operations = []
     while waiting:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            found.append(nodes[name])
+            operations.append(nodes[name])
             waiting += [source.lstrip("^").split(":")[0] for source in nodes[name].input]
-    for node in found:  # grows as functions are found
+    for node in operations:  # grows by the nodes of the functions that are called
         for attribute in node.attr.values():
-            for function in (attribute.func.name, *(each.name for each in attribute.list.func)):
+            for function in (attribute.func.name, *(called.name for called in attribute.list.func)):
                 if function in library and function not in seen:
                     seen.add(function)
-                    found.extend(library[function].node_def)
-    return len(found)
+                    operations.extend(library[function].node_def)
+    return len(operations)
 
 
 def hashes(folder: Path) -> dict[str, str]:

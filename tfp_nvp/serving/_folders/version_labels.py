@@ -26,8 +26,8 @@ def labels(path: str | os.PathLike) -> dict[str, int]:
     if not file.exists():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {str(label): checks.integer(label, version, 1) for label, version in found.items()}
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return {str(label): checks.integer(label, version, 1) for label, version in stored.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} must be a JSON object of labels and versions: {error}") from error
 
@@ -72,12 +72,12 @@ def remove_label(path: str | os.PathLike, label: str) -> None:
     _change(Path(path), without)
 
 
-def set_labels(folder: Path, given: Iterable[str], version: int) -> None:
+def set_labels(folder: Path, names: Iterable[str], version: int) -> None:
     """Makes labels stand for a version, all of them or, where that fails, none; raises as `set_label` does."""
-    given = check_labels(given)
+    names = check_labels(names)
     if checks.integer("version", version, 1) not in versions(folder):
         raise ValueError(f"`version` must be one that {folder} holds, {versions(folder)}; got {version}.")
-    _change(folder, lambda named: named | dict.fromkeys(given, version))
+    _change(folder, lambda named: named | dict.fromkeys(names, version))
 
 
 def _change(folder: Path, change: Callable[[dict[str, int]], dict[str, int]]) -> None:
@@ -88,13 +88,13 @@ def _change(folder: Path, change: Callable[[dict[str, int]], dict[str, int]]) ->
         write_whole(folder / _FILE, json.dumps(change(labels(folder)), indent=1, sort_keys=True) + "\n")
 
 
-def check_labels(given: Iterable[str]) -> list[str]:
+def check_labels(names: Iterable[str]) -> list[str]:
     """The labels as a list, of a generator too; raises `ValueError` for what is no label."""
-    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else None
-    if found is None or not all(map(_is_label, found)):
-        shown = given if found is None else found
-        raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {shown!r}.")
-    return found
+    if isinstance(names, Iterable) and not isinstance(names, (str, bytes)):
+        names = list(names)
+        if all(map(_is_label, names)):
+            return names
+    raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {names!r}.")
 
 
 def _is_label(label: Any) -> bool:

@@ -42,16 +42,17 @@ def smoothed_batches(parts: Sequence[tf.Tensor], noise: float, batch_size: int, 
     Returns:
       A dataset of `(x,)`, part by part.
     """
-    each = -(-batch_size // (2 * len(parts)))
+    per_part = -(-batch_size // (2 * len(parts)))
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor]:
         keys = tf.random.experimental.stateless_split(tf.stack([tf.constant(seed, tf.int64), number]), 3 * len(parts))
         draws = []
-        for i, part in enumerate(parts):
-            n, d = part.shape
-            rows = tf.gather(part, tf.random.stateless_uniform([each], keys[3 * i], 0, n, tf.int64))
-            e = noise * tf.random.stateless_normal([each, d], keys[3 * i + 1], dtype=part.dtype)
-            draws += [rows + e, rows - e * tf.random.stateless_uniform([each, 1], keys[3 * i + 2], dtype=part.dtype)]
+        for i, table in enumerate(parts):
+            n, d = table.shape
+            rows = tf.gather(table, tf.random.stateless_uniform([per_part], keys[3 * i], 0, n, tf.int64))
+            e = noise * tf.random.stateless_normal([per_part, d], keys[3 * i + 1], dtype=table.dtype)
+            u = tf.random.stateless_uniform([per_part, 1], keys[3 * i + 2], dtype=table.dtype)
+            draws += [rows + e, rows - e * u]
         return (tf.concat(draws, axis=0),)
 
     numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
@@ -67,7 +68,7 @@ def fit_smoothed(flow: Flow, rows: tf.Tensor, noise: float, steps: int, seed: in
     """
     order = tf.random.experimental.index_shuffle(tf.range(len(rows), dtype=tf.int64), [seed, 0], len(rows) - 1)
     parts = tf.split(tf.gather(rows, order), [len(rows) // 2, len(rows) - len(rows) // 2])
-    kernels = [part[:_KERNEL_ROWS] for part in reversed(parts)]
+    kernels = [half[:_KERNEL_ROWS] for half in reversed(parts)]
 
     def loss(x: tf.Tensor, log_prob: tf.Tensor) -> tf.Tensor:
         x = tf.cast(x, log_prob.dtype)

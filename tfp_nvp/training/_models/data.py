@@ -26,9 +26,9 @@ def as_bits(data: Any, dtype: str) -> Any:
     if dtype == keras.config.floatx() or data is None:
         return data
     if isinstance(data, dict):
-        return {name: as_bits(part, dtype) for name, part in data.items()}
-    if isinstance(data, (list, tuple)) and any(hasattr(part, "shape") for part in data):
-        return type(data)(as_bits(part, dtype) for part in data)
+        return {name: as_bits(value, dtype) for name, value in data.items()}
+    if isinstance(data, (list, tuple)) and any(hasattr(value, "shape") for value in data):
+        return type(data)(as_bits(value, dtype) for value in data)
     array = np.asarray(data)
     if array.dtype.kind != "f":
         return data
@@ -40,13 +40,13 @@ def from_bits(data: Any, dtype: str) -> Any:
     if isinstance(data, dict):
         if set(data) == {_BITS}:
             return tf.bitcast(data[_BITS], dtype)
-        return {name: from_bits(part, dtype) for name, part in data.items()}
-    return type(data)(from_bits(part, dtype) for part in data) if isinstance(data, (list, tuple)) else data
+        return {name: from_bits(value, dtype) for name, value in data.items()}
+    return type(data)(from_bits(value, dtype) for value in data) if isinstance(data, (list, tuple)) else data
 
 
 def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
     """The inputs of `model.call`, the events x among them, and the sample weights, of one Keras batch."""
-    x, y, weights = (from_bits(part, model.dtype) for part in keras.utils.unpack_x_y_sample_weight(data))
+    x, y, weights = (from_bits(values, model.dtype) for values in keras.utils.unpack_x_y_sample_weight(data))
     weights = None if weights is None else tf.reshape(weights, [-1])  # [n, 1] would broadcast to [n, n]
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 

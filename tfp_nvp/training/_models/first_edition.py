@@ -45,8 +45,8 @@ def first_edition_layers(parts: Sequence[Module]) -> list[keras.layers.Layer]:
         while name in names:
             name, count = f"{base}_{count}", count + 1
         names.add(name)
-        kind = type(type(part).__name__.lstrip("_"), (FirstEditionLayer,), {})
-        layers.append(kind(part, seen, name))
+        layer_type = type(type(part).__name__.lstrip("_"), (FirstEditionLayer,), {})
+        layers.append(layer_type(part, seen, name))
     return layers
 
 
@@ -61,9 +61,9 @@ def _as_they_were(parts: Sequence[Module]) -> list[Any]:
 
 def _networks(part: Any) -> Iterator[keras.layers.Layer]:
     """The conditioners within a part, in the order in which version 0.1 came upon them."""
-    found: dict[int, keras.layers.Layer] = {}
+    networks: dict[int, keras.layers.Layer] = {}
     for module in (part, *part.submodules):
         for value in tf.nest.flatten([value for name, value in sorted(vars(module).items()) if name[:1] != "_"]):
             if isinstance(value, keras.layers.Layer) and not isinstance(value, Module):
-                found[id(value)] = value
-    yield from found.values()
+                networks[id(value)] = value
+    yield from networks.values()

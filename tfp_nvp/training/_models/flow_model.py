@@ -148,7 +148,7 @@ class FlowModel(keras.Model):
         """Data as they go into Keras, and the first rows, after a check."""
         x, y, first = checked_data(self, x, y, name, weights)
         if not isinstance(x, STREAMS):
-            x, y, weights = (as_bits(part, self.dtype) for part in (x, y, weights))
+            x, y, weights = (as_bits(data, self.dtype) for data in (x, y, weights))
         return x, y, weights, first
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
@@ -286,7 +286,7 @@ class FlowModel(keras.Model):
     def _condition(self, condition: Any, training: bool = False) -> Any:
         if self.encoder is None or condition is None:
             return condition
-        if isinstance(condition, (list, tuple)) and not any(hasattr(part, "shape") for part in condition):
+        if isinstance(condition, (list, tuple)) and not any(hasattr(value, "shape") for value in condition):
             condition = np.asarray(condition)  # a list of numbers is one input, a list of arrays several
         return self.encoder(tf.nest.map_structure(tf.convert_to_tensor, condition), training=training)
 

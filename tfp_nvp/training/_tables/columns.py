@@ -201,16 +201,16 @@ def _refuse_constant(x: np.ndarray) -> None:
 
 def refuse_unresolved(name: str, table: np.ndarray, dtype: Any) -> None:
     """A `ValueError` if a column varies by less than `dtype` can tell apart, or is too large or small for it."""
-    kind = np.finfo(tf.as_dtype(dtype).as_numpy_dtype)
+    limits = np.finfo(tf.as_dtype(dtype).as_numpy_dtype)
     median, robust = robust_moments(table)
     deviation = table.std(axis=0)
     spread = np.minimum(robust, deviation)
-    lost = (spread < 50 * kind.eps * np.abs(median)) | (spread < 10 * kind.tiny)
-    lost = np.flatnonzero((lost & (deviation > 0)) | (np.abs(table).max(axis=0) > kind.max / 100))
+    lost = (spread < 50 * limits.eps * np.abs(median)) | (spread < 10 * limits.tiny)
+    lost = np.flatnonzero((lost & (deviation > 0)) | (np.abs(table).max(axis=0) > limits.max / 100))
     if lost.size:
         i = lost[0]
         raise ValueError(
-            f"`{name}` has column(s) that {kind.dtype} can't resolve: {lost[:5].tolist()}; column {i} lies around "
+            f"`{name}` has column(s) that {limits.dtype} can't resolve: {lost[:5].tolist()}; column {i} lies around "
             f"{median[i]:g} and varies by {spread[i]:g}. Subtract a constant from it or rescale it first."
         )
 

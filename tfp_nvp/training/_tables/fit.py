@@ -183,7 +183,7 @@ def _model(
     if condition is not None:
         encoder = Standardize.of(condition[train], flow.dtype.name)
         others = Chain(layers).inverse(tf.constant(x[held_out], flow.dtype))
-        features, other_features = (encoder(tf.constant(condition[part], flow.dtype)) for part in (train, held_out))
+        features, other_features = (encoder(tf.constant(condition[i], flow.dtype)) for i in (train, held_out))
         shift = regression_shift(rows.numpy(), features.numpy(), (others.numpy(), other_features.numpy()), flow.dtype)
         layers.append(shift)
         rows, first = shift.inverse(tf.cast(rows, flow.dtype), condition=features), features[:INITIAL_ROWS]
