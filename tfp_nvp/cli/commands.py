@@ -147,8 +147,7 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
     if as_json:
-        scores = {"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits}
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in scores.items()}))
+        _echo_json({"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits})
         return
     click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows)")
     click.echo(f"bits per dim   {bits:.4f}")
@@ -305,7 +304,7 @@ def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
 def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:
     scores = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
     if as_json:
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in scores.items()}))
+        _echo_json(scores)
         return
     draws = "1 draw" if num_samples == 1 else f"{num_samples} draws"
     click.echo(
@@ -313,6 +312,10 @@ def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, see
         f"({scores['rows']:,} images, {draws} of the noise)"
     )
     click.echo(f"NLL            {scores['nll']:.2f} nats")
+
+
+def _echo_json(numbers: dict[str, Any]) -> None:
+    click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in numbers.items()}))
 
 
 def _read(data: Path, reading: dict[str, Any]) -> tables.Table:
@@ -338,8 +341,7 @@ def _for_model(
     """The columns a model was fitted to, or those asked for: events, conditions, names."""
     if len(model.event_shape) != 1:
         raise ValueError(f"{table.name}: a table, but the model is of events {list(model.event_shape)}.")
-    conditions = condition_columns or model.condition_columns
-    columns, conditions = _chosen(table, columns or model.columns, conditions)
+    columns, conditions = _chosen(table, columns or model.columns, condition_columns or model.condition_columns)
     if len(columns) != model.size:
         raise ValueError(
             f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns."
@@ -350,9 +352,9 @@ def _for_model(
 
 
 def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:
-    nll = metrics["nll"]
     if quiet:
         return
+    nll = metrics["nll"]
     if nll["test"] is not None:
         click.echo(
             f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)"

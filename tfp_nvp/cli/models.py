@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -234,13 +234,6 @@ def draw_density(model: Model, x: np.ndarray, names: Sequence[str], path: Path) 
     low, high = np.percentile(x, [0.5, 99.5], axis=0)
     margin = 0.15 * (high - low)
     plot_density_2d(model.log_prob, list(zip(low - margin, high + margin, strict=True)), x, path, names=names)
-
-
-def progress(quiet: bool) -> Callable[[str], None]:
-    """How a command says what it does: lines on stdout, or silence."""
-    import click
-
-    return (lambda line: None) if quiet else click.echo
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_nvp.testing import guarantees
 from tfp_nvp.testing.jacobian import autodiff_log_det
 from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
-from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+from tfp_nvp.testing.subject import Subject, Tensors, compare, keywords, rows_of
 
 tfb = tfp.bijectors
 
@@ -93,7 +93,7 @@ def check_bijector(
     report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
     measure_maps(report, subject)
     measure_module(report, subject, whole=subject)
-    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    report.measure("condition", partial(guarantees.condition, subject), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
 
@@ -133,7 +133,7 @@ def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims
         condition_ndims = len(static_shape(condition)) - x_batch_ndims if shape is None else len(shape)
         inputs["condition"] = rows_of("condition", condition, condition_ndims, bijector.dtype)
     # Through tf.identity, so that TFP's cache does not know which x this z is of.
-    inputs["z"] = tf.identity(bijector.inverse(tf.identity(x), **_keywords(inputs)))
+    inputs["z"] = tf.identity(bijector.inverse(tf.identity(x), **keywords(inputs)))
     ndims = (bijector.inverse_event_ndims(event_ndims), event_ndims)
     two_calls = partial(_two_calls, ndims=ndims)
     one_pass = partial(_in_one_pass, ndims=ndims) if hasattr(bijector, "forward_and_log_det") else two_calls
@@ -152,31 +152,24 @@ def _batch_ndims(bijector: tfb.Bijector) -> int:
         return 0
 
 
-def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {"condition": inputs["condition"]} if "condition" in inputs else {}
-
-
 def _in_one_pass(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
-    keywords = _keywords(inputs)
-    x, forward_log_det = bijector.forward_and_log_det(inputs["z"], event_ndims=ndims[0], **keywords)
-    z, inverse_log_det = bijector.inverse_and_log_det(inputs["x"], event_ndims=ndims[1], **keywords)
+    x, forward_log_det = bijector.forward_and_log_det(inputs["z"], event_ndims=ndims[0], **keywords(inputs))
+    z, inverse_log_det = bijector.inverse_and_log_det(inputs["x"], event_ndims=ndims[1], **keywords(inputs))
     return {"x": x, "forward_log_det": forward_log_det, "z": z, "inverse_log_det": inverse_log_det}
 
 
 def _two_calls(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
-    keywords = _keywords(inputs)
-
     def per_event(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tensor:
         # TFP lets a log-det that is the same for all events have a smaller shape.
         return tf.broadcast_to(log_det, tf.shape(value)[: value.shape.rank - event_ndims])
 
-    z, x = inputs["z"], inputs["x"]
-    forward_log_det = bijector.forward_log_det_jacobian(z, event_ndims=ndims[0], **keywords)
-    inverse_log_det = bijector.inverse_log_det_jacobian(x, event_ndims=ndims[1], **keywords)
+    z, x, condition = inputs["z"], inputs["x"], keywords(inputs)
+    forward_log_det = bijector.forward_log_det_jacobian(z, event_ndims=ndims[0], **condition)
+    inverse_log_det = bijector.inverse_log_det_jacobian(x, event_ndims=ndims[1], **condition)
     return {
-        "x": bijector.forward(z, **keywords),
+        "x": bijector.forward(z, **condition),
         "forward_log_det": per_event(forward_log_det, z, ndims[0]),
-        "z": bijector.inverse(x, **keywords),
+        "z": bijector.inverse(x, **condition),
         "inverse_log_det": per_event(inverse_log_det, x, ndims[1]),
     }
 
@@ -202,12 +195,3 @@ def _one_pass(subject: Subject) -> tuple[float, str]:
     if not hasattr(subject.module, "forward_and_log_det"):
         raise Skipped("it has no `forward_and_log_det`")
     return compare(subject.expected(), subject.two_calls(subject.module, subject.fresh()))
-
-
-def _condition(subject: Subject) -> tuple[float, str]:
-    if not hasattr(subject.module, "condition_shape"):
-        raise Skipped("it has no `condition_shape`")
-    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
-    if "condition" not in subject.inputs:
-        wrong["condition"] = tf.zeros([1], subject.inputs["x"].dtype)
-    return guarantees.refuses_condition(lambda: subject.compute(subject.module, wrong), "condition" in wrong)

@@ -21,8 +21,8 @@ from tfp_nvp.testing.bijector_checks import (
     measure_module,
     static_shape,
 )
-from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
-from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+from tfp_nvp.testing.report import TOLERANCES, Report
+from tfp_nvp.testing.subject import Subject, Tensors, compare, keywords, rows_of
 
 tfd = tfp.distributions
 
@@ -122,9 +122,10 @@ def check_flow(
         ("equal_seeds", _equal_seeds),
     ):
         report.measure(name, partial(check, subject))
-    measure_module(report, subject, whole=Subject(flow, _log_prob_and_samples, _log_prob, inputs))
+    whole = Subject(flow, _log_prob_and_samples, _log_prob, inputs)
+    measure_module(report, subject, whole)
     report.measure("xla_samples", partial(_xla_samples, subject))
-    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    report.measure("condition", partial(guarantees.condition, whole), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
 
@@ -158,12 +159,8 @@ def _bijector_condition(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor
     return tf.broadcast_to(inputs["condition"], (*batch, *shape))
 
 
-def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {"condition": inputs["condition"]} if "condition" in inputs else {}
-
-
 def _log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
-    return {"log_prob": flow.log_prob(inputs["x"], **_keywords(inputs))}
+    return {"log_prob": flow.log_prob(inputs["x"], **keywords(inputs))}
 
 
 def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
@@ -171,17 +168,17 @@ def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors
 
 
 def _sample(flow: Any, sample_shape: Any, inputs: Mapping[str, tf.Tensor], seed: Any = SEED) -> tf.Tensor:
-    return flow.sample(sample_shape, seed=tf.constant(seed, tf.int32), **_keywords(inputs))
+    return flow.sample(sample_shape, seed=tf.constant(seed, tf.int32), **keywords(inputs))
 
 
 def _sum_of_parts(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tuple[float, str]:
     condition = _bijector_condition(flow, inputs)
-    keywords = {} if condition is None else {"condition": condition}
+    given = {} if condition is None else {"condition": condition}
     x = tf.identity(inputs["x"])
-    z = tf.identity(flow.bijector.inverse(x, **keywords))
-    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **keywords)
+    z = tf.identity(flow.bijector.inverse(x, **given))
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **given)
     takes_condition = as_fittable(flow.distribution).condition_shape is not None
-    log_prob = flow.distribution.log_prob(z, **_keywords(inputs) if takes_condition else {})
+    log_prob = flow.distribution.log_prob(z, **keywords(inputs) if takes_condition else {})
     return compare(_log_prob(flow, inputs), {"log_prob": log_prob + log_det})
 
 
@@ -202,20 +199,20 @@ def _sample_shapes(subject: Subject) -> tuple[float, str]:
 
 
 def _sample_log_prob(subject: Subject) -> tuple[float, str]:
-    flow, keywords = subject.module, _keywords(subject.inputs)
-    samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **keywords)
-    return compare({"log_prob": log_prob}, {"log_prob": flow.log_prob(tf.identity(samples), **keywords)})
+    flow, condition = subject.module, keywords(subject.inputs)
+    samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **condition)
+    return compare({"log_prob": log_prob}, {"log_prob": flow.log_prob(tf.identity(samples), **condition)})
 
 
 def _xla_samples(subject: Subject) -> tuple[float, str]:
     # XLA draws other numbers for the same seed, so the samples themselves can't be compared.
     def sample_and_log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
         seed = tf.constant(SEED, tf.int32)
-        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **_keywords(inputs))
+        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **keywords(inputs))
         return {"samples": samples, "log_prob": log_prob}
 
     drawn = guarantees.run_xla(dataclasses.replace(subject, compute=sample_and_log_prob))
-    right = subject.module.log_prob(drawn.pop("samples"), **_keywords(subject.inputs))
+    right = subject.module.log_prob(drawn.pop("samples"), **keywords(subject.inputs))
     return compare(drawn, {"log_prob": right})
 
 
@@ -227,13 +224,3 @@ def _equal_seeds(subject: Subject) -> tuple[float, str]:
     if np.array_equal(other, samples["samples"]):
         return math.inf, "another seed gives the same samples"
     return error, remark
-
-
-def _condition(subject: Subject) -> tuple[float, str]:
-    flow = subject.module
-    if not hasattr(flow, "condition_shape"):
-        raise Skipped("it has no `condition_shape`")
-    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
-    if "condition" not in subject.inputs:
-        wrong["condition"] = tf.zeros([1], flow.dtype)
-    return guarantees.refuses_condition(lambda: _log_prob_and_samples(flow, wrong), "condition" in wrong)

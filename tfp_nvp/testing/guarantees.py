@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -162,10 +161,16 @@ def used_variables(subject: Subject) -> list[tf.Variable]:
     return list(used.values())
 
 
-def refuses_condition(compute: Callable[[], Any], given: bool) -> tuple[float, str]:
-    """Computing with a condition that is missing, or `given` where none is taken, raises."""
+def condition(subject: Subject) -> tuple[float, str]:
+    """Computing without the condition that the module takes, or with one that it does not take, raises."""
+    if not hasattr(subject.module, "condition_shape"):
+        raise Skipped("it has no `condition_shape`")
+    inputs = subject.fresh()
+    is_missing = inputs.pop("condition", None) is not None
+    if not is_missing:
+        inputs["condition"] = tf.zeros([1], inputs["x"].dtype)
     try:
-        compute()
+        subject.compute(subject.module, inputs)
     except (TypeError, ValueError):
         return 0.0, ""
-    return 1.0, "an unexpected condition is accepted" if given else "a missing condition is accepted"
+    return 1.0, f"{'a missing' if is_missing else 'an unexpected'} condition is accepted"

@@ -54,6 +54,11 @@ class Subject:
         return {name: value[index] for name, value in self.inputs.items()}
 
 
+def keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """`condition=` where the inputs have one."""
+    return {"condition": inputs["condition"]} if "condition" in inputs else {}
+
+
 def rows_of(name: str, value: Any, row_ndims: int, dtype: tf.DType | None) -> tf.Tensor:
     """`value` [..., *row] as `NUM_ROWS` rows [n, *row], its own over and over if it has fewer."""
     value = tf.convert_to_tensor(value, dtype_hint=dtype)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.serving._exporting.served import Served, Specs
@@ -90,8 +89,8 @@ def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
         "flow": recipe["name"],
         "arguments": recipe["arguments"],
         "layers": [type(layer).__name__ for layer in _layers(bijector)],
-        "numbers": int(sum(np.prod(weight.shape, dtype=np.int64) for weight in weights)),
-        "trainable_numbers": int(sum(np.prod(v.shape, dtype=np.int64) for v in weights if v.trainable)),
+        "numbers": sum(weight.shape.num_elements() for weight in weights),
+        "trainable_numbers": sum(weight.shape.num_elements() for weight in weights if weight.trainable),
         "encoder": None if model.encoder is None else model.encoder.name,
     }
 
@@ -128,23 +127,21 @@ def _version(package: str) -> str | None:
 
 def _readme(card: dict[str, Any]) -> str:
     """The card for people, in Markdown."""
-    model, data, size = card["model"], card["data"], card["size"]
-    is_of_integers = data["levels"] is not None
+    model, data, size, cost, detector = (card[key] for key in ("model", "data", "size", "weights", "detector"))
+    of_integers = f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
+    layers = collections.Counter(model["layers"])
+    conditions = data["condition"] or {}
     rows = {
-        "model": f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
-        if is_of_integers
-        else model["flow"],
-        "layers": ", ".join(f"{name} × {count}" for name, count in collections.Counter(model["layers"]).items()) or "–",
+        "model": model["flow"] if data["levels"] is None else of_integers,
+        "layers": ", ".join(f"{name} × {count}" for name, count in layers.items()) or "–",
         "numbers": f"{model['numbers']:,}, of which {model['trainable_numbers']:,} were trained",
         "an event": f"{data['dtype']} {data['event_shape']}",
-        "condition": ", ".join(f"{key}: {spec['dtype']} {spec['shape'][1:]}" for key, spec in data["condition"].items())
-        if data["condition"]
-        else "none",
+        "condition": ", ".join(f"{key}: {spec['dtype']} {spec['shape'][1:]}" for key, spec in conditions.items())
+        or "none",
         "made": f"{card['created']} with " + ", ".join(f"{key} {version}" for key, version in card["versions"].items()),
         "size": f"{size['total']:,} bytes",
     }
-    if "max_error" in card["weights"]:
-        cost = card["weights"]
+    if "max_error" in cost:
         rows["weights"] = (
             f"stored as {cost['dtype']}; {cost['output']} of {cost['rows']} rows is off by {cost['mean_error']:.2g} "
             f"nats on average, {cost['max_error']:.2g} at most"
@@ -153,8 +150,7 @@ def _readme(card: dict[str, Any]) -> str:
             rows["weights"] += (
                 f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
-    if card["detector"]:
-        detector = card["detector"]
+    if detector:
         rows["anomaly threshold"] = (
             f"{detector['threshold']:.6g}, for a false-positive rate of {detector['false_positive_rate']:g} on "
             f"{detector['calibration_rows']:,} held-out rows"

@@ -120,8 +120,6 @@ def _of_weights(graph: Any, weights: Collection[str]) -> set[str]:
 
 def _is_pure(op: tf.Operation) -> bool:
     """Whether the results are numbers, and of the inputs alone."""
-    numbers = (
-        dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex
-        for dtype in (tensor.dtype for tensor in op.outputs)
-    )
-    return not op.op_def.is_stateful and all(numbers)
+    dtypes = [tensor.dtype for tensor in op.outputs]
+    are_numbers = all(dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex for dtype in dtypes)
+    return are_numbers and not op.op_def.is_stateful

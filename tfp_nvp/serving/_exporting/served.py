@@ -85,12 +85,13 @@ def condition_specs(model: Served) -> Specs:
     if model.encoder is None:
         return {"condition": rows("condition", shape, model.fittable.density_dtype)}
     inputs = _encoder_inputs(model.encoder)
-    if not isinstance(inputs, (dict, list, tuple)):
-        return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}
-    named = inputs if isinstance(inputs, dict) else {tensor.name: tensor for tensor in inputs}
-    return {
-        f"condition_{key}": rows(f"condition_{key}", tensor.shape[1:], tensor.dtype) for key, tensor in named.items()
-    }
+    if isinstance(inputs, dict):
+        named = {f"condition_{key}": tensor for key, tensor in inputs.items()}
+    elif isinstance(inputs, (list, tuple)):
+        named = {f"condition_{tensor.name}": tensor for tensor in inputs}
+    else:
+        named = {"condition": inputs}
+    return {name: rows(name, tensor.shape[1:], tensor.dtype) for name, tensor in named.items()}
 
 
 def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:

@@ -11,18 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Dequantized
 from tfp_nvp.serving._exporting.row_random import base_rows, dequantize_rows, sample_rows
 from tfp_nvp.serving._exporting.served import Served, Specs, condition_of, condition_specs, rows
 from tfp_nvp.training import AnomalyDetector
 
 Tensors = dict[str, tf.Tensor]
+Function = Callable[..., Tensors]
 
 
 class Signature(NamedTuple):
     """A function of named tensors, and the specs of its inputs and outputs."""
 
-    call: Callable[..., Tensors]
+    call: Function
     inputs: Specs
     outputs: Specs
 
@@ -41,35 +41,94 @@ def signatures(model: Served) -> dict[str, Signature]:
     are integers, `log_prob` and `encode` also take the seed of the noise, and there is no log_det. Every
     tensor has the batch as its first dimension, and each evaluates every network once.
     """
-    condition = condition_specs(model)
-    make = _of_reals if model.fittable.levels is None else _of_integers
-    return {
-        name: signature._replace(call=_nan_without_a_condition(signature.call, condition))
-        for name, signature in make(model, model.distribution, condition).items()
-    }
-
-
-def _of_reals(model: Served, distribution: Any, condition: Specs) -> dict[str, Signature]:
-    """The signatures of a distribution over real numbers."""
-    x = {"x": rows("x", distribution.event_shape, distribution.dtype)}
+    distribution, flow = model.distribution, model.fittable.as_flow()
+    is_integer = model.fittable.levels is not None
+    condition, float_dtype = condition_specs(model), model.fittable.density_dtype
+    functions = _of_integers(model) if is_integer else _of_reals(model)
+    x = {"x": rows("x", distribution.event_shape, distribution.integer_dtype if is_integer else distribution.dtype)}
     seed = {"seed": rows("seed", [2], tf.int32)}
-    float_dtype, flow = model.fittable.density_dtype, model.fittable.as_flow()
-    log_prob = {"log_prob": rows("log_prob", [], float_dtype)}
-    signatures = {
-        "log_prob": Signature(_log_prob(model), x | condition, log_prob),
-        "sample": Signature(_sample(model), seed | condition, x),
-    }
+    noise_seed = seed if is_integer else {}
+    specs = {"log_prob": (x | noise_seed, {"log_prob": rows("log_prob", [], float_dtype)}), "sample": (seed, x)}
     if flow is not None:
         base = flow.distribution
         temperature = {"temperature": rows("temperature", [], base.dtype)}
-        z, log_det = {"z": rows("z", base.event_shape, base.dtype)}, {"log_det": rows("log_det", [], float_dtype)}
-        signatures["sample_tempered"] = Signature(_sample_tempered(model), seed | temperature | condition, x)
-        signatures["encode"] = Signature(_encode(model), x | condition, z | log_det)
-        signatures["decode"] = Signature(_decode(model), z | condition, x | log_det)
+        z = {"z": rows("z", base.event_shape, base.dtype)}
+        log_det = {} if is_integer else {"log_det": rows("log_det", [], float_dtype)}
+        specs["sample_tempered"] = (seed | temperature, x)
+        specs["encode"] = (x | noise_seed, z | log_det)
+        specs["decode"] = (z, x | log_det)
     if model.detector is not None:
-        outputs = {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)}
-        signatures["score"] = Signature(_score(model.detector), x, outputs)
-    return signatures
+        functions["score"] = _score(model.detector)
+        specs["score"] = (x, {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)})
+    return {
+        name: Signature(_nan_without_a_condition(functions[name], condition), inputs | condition, outputs)
+        for name, (inputs, outputs) in specs.items()
+    }
+
+
+def _of_reals(model: Served) -> dict[str, Function]:
+    """The functions of a distribution over real numbers."""
+    distribution = model.distribution
+
+    def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"log_prob": distribution.log_prob(x, **_keyword(model, raw))}
+
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"x": sample_rows(distribution, seed, condition_of(model, raw))}
+
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        return {"x": distribution.decode(base_rows(distribution, seed, condition, temperature), condition)[0]}
+
+    def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        z, log_det = distribution.encode(x, condition_of(model, raw))
+        return {"z": z, "log_det": log_det}
+
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x, log_det = distribution.decode(z, condition_of(model, raw))
+        return {"x": x, "log_det": log_det}
+
+    return {f.__name__: f for f in (log_prob, sample, sample_tempered, encode, decode)}
+
+
+def _of_integers(model: Served) -> dict[str, Function]:
+    """The functions of integers under the density of a flow."""
+    distribution, flow = model.distribution, model.distribution.flow
+
+    def as_integers(x: tf.Tensor) -> Tensors:
+        return {"x": tf.cast(x, distribution.integer_dtype)}
+
+    def log_prob(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x = tf.cast(x, tf.int32)
+        y, log_q = dequantize_rows(distribution, x, seed)
+        return {"log_prob": distribution.bound(x, y, log_q, condition_of(model, raw))}
+
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return as_integers(sample_rows(distribution, seed, condition_of(model, raw)))
+
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        return as_integers(distribution.decode(base_rows(flow, seed, condition, temperature), condition)[0])
+
+    def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x = tf.cast(x, tf.int32)
+        y, _ = dequantize_rows(distribution, x, seed)
+        return {"z": distribution.possible_latents(x, flow.encode(y, condition_of(model, raw))[0])}
+
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return as_integers(distribution.decode(z, condition_of(model, raw))[0])
+
+    return {f.__name__: f for f in (log_prob, sample, sample_tempered, encode, decode)}
+
+
+def _score(detector: AnomalyDetector) -> Function:
+    def score(x: tf.Tensor) -> Tensors:
+        value = detector.scores(x)
+        # Not ~(value <= threshold): TensorFlow's optimizer makes > of that, which differs for a NaN.
+        is_above = value > tf.constant(detector.threshold, value.dtype)
+        return {"score": value, "is_anomaly": is_above | tf.math.is_nan(value)}
+
+    return score
 
 
 def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) -> dict[str, Signature]:
@@ -111,45 +170,6 @@ def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) 
         # Traced anew, as a function of its own, with AutoGraph.
         signatures[name] = Signature(tf.function(function.python_function), inputs, outputs)
     return signatures
-
-
-def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> dict[str, Signature]:
-    """The signatures of integers under the density of a flow."""
-    flow, base = distribution.flow, distribution.flow.distribution
-    integers = distribution.integer_dtype
-    x = {"x": rows("x", distribution.event_shape, integers)}
-    seed = {"seed": rows("seed", [2], tf.int32)}
-    z = {"z": rows("z", base.event_shape, base.dtype)}
-    temperature = {"temperature": rows("temperature", [], base.dtype)}
-
-    def log_prob(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x = tf.cast(x, tf.int32)
-        y, log_q = dequantize_rows(distribution, x, seed)
-        return {"log_prob": distribution.bound(x, y, log_q, condition_of(model, raw))}
-
-    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": tf.cast(sample_rows(distribution, seed, condition_of(model, raw)), integers)}
-
-    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        condition = condition_of(model, raw)
-        z = base_rows(flow, seed, condition, temperature)
-        return {"x": tf.cast(distribution.decode(z, condition)[0], integers)}
-
-    def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x = tf.cast(x, tf.int32)
-        y, _ = dequantize_rows(distribution, x, seed)
-        return {"z": distribution.possible_latents(x, flow.encode(y, condition_of(model, raw))[0])}
-
-    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": tf.cast(distribution.decode(z, condition_of(model, raw))[0], integers)}
-
-    return {
-        "log_prob": Signature(log_prob, x | seed | condition, {"log_prob": rows("log_prob", [], flow.dtype)}),
-        "sample": Signature(sample, seed | condition, x),
-        "sample_tempered": Signature(sample_tempered, seed | temperature | condition, x),
-        "encode": Signature(encode, x | seed | condition, z),
-        "decode": Signature(decode, z | condition, x),
-    }
 
 
 def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
@@ -195,62 +215,13 @@ def weights_of(model: Served) -> list[tf.Variable]:
     return weights
 
 
-def _log_prob(model: Served) -> Callable[..., Tensors]:
-    def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"log_prob": model.distribution.log_prob(x, **_keyword(model, raw))}
-
-    return log_prob
-
-
-def _sample(model: Served) -> Callable[..., Tensors]:
-    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": sample_rows(model.distribution, seed, **_keyword(model, raw))}
-
-    return sample
-
-
-def _sample_tempered(model: Served) -> Callable[..., Tensors]:
-    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        condition = condition_of(model, raw)
-        z = base_rows(model.distribution, seed, condition, temperature)
-        return {"x": model.distribution.decode(z, condition)[0]}
-
-    return sample_tempered
-
-
-def _encode(model: Served) -> Callable[..., Tensors]:
-    def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        z, log_det = model.distribution.encode(x, **_keyword(model, raw))
-        return {"z": z, "log_det": log_det}
-
-    return encode
-
-
-def _decode(model: Served) -> Callable[..., Tensors]:
-    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x, log_det = model.distribution.decode(z, **_keyword(model, raw))
-        return {"x": x, "log_det": log_det}
-
-    return decode
-
-
-def _score(detector: AnomalyDetector) -> Callable[..., Tensors]:
-    def score(x: tf.Tensor) -> Tensors:
-        value = detector.scores(x)
-        # Not ~(value <= threshold): TensorFlow's optimizer makes > of that, which is another thing for a NaN.
-        is_above = value > tf.constant(detector.threshold, value.dtype)
-        return {"score": value, "is_anomaly": is_above | tf.math.is_nan(value)}
-
-    return score
-
-
 def _keyword(model: Served, raw: Tensors) -> Tensors:
     """`condition=` for a distribution that takes one."""
     condition = condition_of(model, raw)
     return {} if condition is None else {"condition": condition}
 
 
-def _with_static_shapes(signature: Signature) -> Callable[..., Tensors]:
+def _with_static_shapes(signature: Signature) -> Function:
     """The signature's function, which refuses inputs of other shapes, and whose outputs have the shapes it states.
 
     A server does not compare what it is sent to the metadata it shows, and most operations broadcast.
@@ -275,7 +246,7 @@ def _checked_rows(inputs: Tensors, specs: Specs) -> Tensors:
     return inputs
 
 
-def _nan_without_a_condition(call: Callable[..., Tensors], condition: Specs) -> Callable[..., Tensors]:
+def _nan_without_a_condition(call: Function, condition: Specs) -> Function:
     """`call` with real outputs that are NaN in rows whose condition is not finite.
 
     A ReLU that is fused with a product makes 0 of NaN, and a density of that.

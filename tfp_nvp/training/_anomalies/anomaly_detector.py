@@ -146,9 +146,7 @@ class AnomalyDetector:
         Raises:
           ValueError: if there is none yet.
         """
-        if self.threshold_ is None:
-            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
-        return self.threshold_.value
+        return self._calibrated().value
 
     def score(self, x: Any) -> np.ndarray:
         """−log p of rows [n, d] in nats, [n]: larger for less likely ones, NaN for NaN."""
@@ -172,19 +170,22 @@ class AnomalyDetector:
             raise ValueError("The detector has no flow yet: call `fit`, or give it a fitted FlowModel.")
         return self.model
 
+    def _calibrated(self) -> Threshold:
+        if self.threshold_ is None:
+            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
+        return self.threshold_
+
     def describe(self) -> dict[str, Any]:
         """The threshold as JSON values; None where an interval has no end."""
-        value = self.threshold_
-        if value is None:
-            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
+        threshold = self._calibrated()
         return {
             "score": "-log_prob, nats",
-            "threshold": value.value,
-            "threshold_interval": [end if math.isfinite(end) else None for end in value.interval],
-            "false_positive_rate": value.false_positive_rate,
-            "false_positive_rate_interval": list(value.rate_interval),
+            "threshold": threshold.value,
+            "threshold_interval": [end if math.isfinite(end) else None for end in threshold.interval],
+            "false_positive_rate": threshold.false_positive_rate,
+            "false_positive_rate_interval": list(threshold.rate_interval),
             "confidence": CONFIDENCE,
-            "calibration_rows": value.rows,
+            "calibration_rows": threshold.rows,
         }
 
 
