@@ -1,4 +1,4 @@
-"""Writes what a version's folder says of itself: `model.json` for programs and `README.md` for people."""
+"""Writes a version's model card: `model.json` for programs and `README.md` for people."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def write_card(
     rounding: dict[str, Any] | None,
     about: Mapping[str, Any] | None,
 ) -> None:
-    """Writes `assets.extra/model.json` and `assets.extra/README.md`, after everything else is in the folder.
+    """Writes `assets.extra/model.json` and `assets.extra/README.md`, after all other files.
 
     Args:
       folder: of the version.
       name: of the model.
-      model: what is served.
+      model: the served model.
       signatures: its signatures.
-      weights: its variables, as they were before any rounding.
-      rounding: what storing them in half precision costs, or None.
-      about: what the user says of it: JSON values by name.
+      weights: its variables, before any rounding.
+      rounding: errors from storing them in half precision, or None.
+      about: the user's notes: JSON values by name.
     """
     card = {
         "format": FORMAT,
@@ -96,7 +96,7 @@ def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
 
 
 def _layers(bijector: Any) -> list[Any]:
-    """The layers of a bijector, those of chains within chains and of levels too."""
+    """The layers of a bijector, including those of nested chains and of levels."""
     layers = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
     if layers is None:
         return [] if bijector is None else [bijector]
@@ -126,7 +126,7 @@ def _version(package: str) -> str | None:
 
 
 def _readme(card: dict[str, Any]) -> str:
-    """The card for people, in Markdown."""
+    """The card in Markdown."""
     model, data, size, cost, detector = (card[key] for key in ("model", "data", "size", "weights", "detector"))
     of_integers = f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
     layers = collections.Counter(model["layers"])
@@ -157,7 +157,7 @@ def _readme(card: dict[str, Any]) -> str:
         )
     lines = [f"# {card['name']}", "", "A normalizing flow, exported by tfp_nvp for TensorFlow Serving.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
-    if card["about"]:  # apart from what was found here: names may be the same
+    if card["about"]:  # in a table of its own, as names may be the same
         lines += ["", "## Notes", "", "| | |", "|---|---|"]
         lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in card["about"].items()]
     lines += ["", "## Signatures", "", "| signature | inputs | outputs | operations |", "|---|---|---|---|"]
@@ -182,12 +182,12 @@ def _readme(card: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value in a cell of a Markdown table."""
+    """Escapes a value for a cell of a Markdown table."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def _tensors(tensors: dict[str, Any]) -> str:
-    """Names, dtypes and shapes in words."""
+    """Lists names, dtypes and shapes."""
 
     def sizes(shape: list[int | None]) -> str:
         return ", ".join("n" if size is None else str(size) for size in shape)

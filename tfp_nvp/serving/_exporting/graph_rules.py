@@ -1,4 +1,4 @@
-"""What a server can't run, found in a graph before it gets there."""
+"""Refuses graphs that a server can't run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 def check_graph(name: str, function: Any) -> None:
-    """Refuses operations that load on a server and then fail, or change with the server's life.
+    """Refuses operations that fail on a server, or whose results depend on when it started.
 
     Args:
       name: of the signature, for the message.

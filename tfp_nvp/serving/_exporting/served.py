@@ -1,4 +1,4 @@
-"""What a served model is made of, and the inputs it takes."""
+"""The parts of a served model, and its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Specs = dict[str, tf.TensorSpec]
 
 @dataclass(frozen=True)
 class Served:
-    """A distribution, the Keras layer that makes its condition of the raw one, and the detector it is of (or None)."""
+    """A distribution, its encoder (or None), and the detector that scores with it (or None)."""
 
     distribution: tfd.Distribution
     encoder: keras.layers.Layer | None
@@ -29,7 +29,7 @@ class Served:
 
     @cached_property
     def fittable(self) -> Any:
-        """The distribution as the package asks any for its condition, its levels or its flow."""
+        """The distribution, or an adapter, with condition shape, levels and flow."""
         return as_fittable(self.distribution)
 
     @property
@@ -39,12 +39,12 @@ class Served:
 
 
 def served(model: Any) -> Served:
-    """The parts of a distribution, a `FlowModel` or an `AnomalyDetector`, checked.
+    """Checks a distribution, `FlowModel` or `AnomalyDetector`, and returns its parts.
 
     Raises:
       TypeError: for anything else.
-      ValueError: for one that no server can take: with a batch shape, an event shape that
-        is not known, layers that have not seen `initialize`, or a detector without a threshold.
+      ValueError: for a batch shape, an unknown event shape, layers that are not initialized,
+        or a detector without a threshold.
     """
     distribution, encoder, detector = model, None, None
     if isinstance(model, AnomalyDetector):
@@ -78,7 +78,7 @@ def _check_shapes(distribution: tfd.Distribution) -> None:
 
 
 def condition_specs(model: Served) -> Specs:
-    """The inputs of every signature that carry the condition: none, `condition`, or `condition_KEY` of several."""
+    """Specs of the inputs for the condition: none, `condition`, or `condition_KEY` for each of several."""
     shape = model.fittable.condition_shape
     if shape is None:
         return {}
@@ -95,7 +95,7 @@ def condition_specs(model: Served) -> Specs:
 
 
 def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
-    """The distribution's condition of the raw inputs, through the encoder if there is one."""
+    """Maps the raw inputs to the distribution's condition, with the encoder if there is one."""
     if not raw:
         return None
     if model.encoder is None:
@@ -122,5 +122,5 @@ def _encoder_inputs(encoder: keras.layers.Layer) -> Any:
 
 
 def rows(name: str, shape: Any, dtype: Any) -> tf.TensorSpec:
-    """The spec of an input or output with the batch in front."""
+    """The spec of an input or output, with the batch as first dimension."""
     return tf.TensorSpec([None, *shape], dtype, name=name)

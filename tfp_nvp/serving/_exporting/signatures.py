@@ -1,4 +1,4 @@
-"""The signatures of a served model: what a server can be asked."""
+"""The signatures of a served model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Signature(NamedTuple):
 
 
 def signatures(model: Served) -> dict[str, Signature]:
-    """What `model` may offer, by name.
+    """Returns the signatures of `model` by name.
 
         log_prob          x [n, event], condition                          →  log_prob [n]
         sample            seed int32 [n, 2], condition                     →  x [n, event]
@@ -37,9 +37,9 @@ def signatures(model: Served) -> dict[str, Signature]:
         decode            z, condition                                     →  x, log_det [n]
         score             x                                                →  score [n], is_anomaly bool [n]
 
-    `score` is an `AnomalyDetector`'s; the three before it are a flow's. Of a `Dequantized` distribution x
+    `score` needs an `AnomalyDetector`; the three before it need a flow. For a `Dequantized` distribution x
     are integers, `log_prob` and `encode` also take the seed of the noise, and there is no log_det. Every
-    tensor has the batch as its first dimension, and each evaluates every network once.
+    tensor has the batch as its first dimension, and each signature evaluates every network once.
     """
     distribution, flow = model.distribution, model.fittable.as_flow()
     is_integer = model.fittable.levels is not None
@@ -132,11 +132,11 @@ def _score(detector: AnomalyDetector) -> Function:
 
 
 def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) -> dict[str, Signature]:
-    """A user's own `tf.function`s as signatures, held to a server's rules.
+    """Checks a user's `tf.function`s, and returns them as signatures.
 
     Raises:
       TypeError, ValueError: if one has no `input_signature` of named tensors with the batch as their first dimension,
-        does not return a dict of such tensors, or has a name that is taken.
+        does not return a dict of such tensors, or has a reserved name.
     """
     if functions is not None and not isinstance(functions, Mapping):
         raise TypeError(f"`signatures` must be a dict of tf.functions by name; got {functions!r}.")
@@ -167,16 +167,16 @@ def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) 
                     f"`signatures[{name!r}]` must have the batch, of size None, as the first dimension of every "
                     f"tensor; {key} has shape {spec.shape}."
                 )
-        # Traced anew, as a function of its own, with AutoGraph.
+        # `trace` traces it again, with AutoGraph.
         signatures[name] = Signature(tf.function(function.python_function), inputs, outputs)
     return signatures
 
 
 def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
-    """The signatures as concrete functions; those that the distribution does not implement are left out.
+    """Traces the signatures to concrete functions; omits those that the distribution does not implement.
 
     Raises:
-      ValueError: if `log_prob` is among those.
+      ValueError: if it does not implement `log_prob`.
     """
     functions = {}
     for name, signature in signatures.items():
@@ -190,7 +190,7 @@ def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
 
 
 class ServingModule(tf.Module):
-    """The root of a SavedModel: the variables and tables that the functions read, and nothing else."""
+    """The root of a SavedModel: the variables and tables that the functions read."""
 
     def __init__(self, model: Served, functions: dict[str, Any], precomputed: list[tf.Variable]):
         super().__init__()
@@ -200,7 +200,7 @@ class ServingModule(tf.Module):
 
 
 def weights_of(model: Served) -> list[tf.Variable]:
-    """The variables of what is served.
+    """Returns the variables of a model.
 
     Raises:
       ValueError: if one is NaN or infinite.
@@ -222,9 +222,9 @@ def _keyword(model: Served, raw: Tensors) -> Tensors:
 
 
 def _with_static_shapes(signature: Signature) -> Function:
-    """The signature's function, which refuses inputs of other shapes, and whose outputs have the shapes it states.
+    """Wraps a signature's function: checks the shapes of inputs, and sets those of outputs.
 
-    A server does not compare what it is sent to the metadata it shows, and most operations broadcast.
+    A server does not check inputs against its metadata, and most operations broadcast.
     """
 
     def call(**inputs: tf.Tensor) -> Tensors:
@@ -237,19 +237,19 @@ def _with_static_shapes(signature: Signature) -> Function:
 
 
 def _checked_rows(inputs: Tensors, specs: Specs) -> Tensors:
-    """The inputs, if they have the shapes of `specs` and equally many rows; else the graph fails when it is run."""
+    """Asserts, when the graph is run, that inputs have the shapes of `specs` and equally many rows."""
     inputs = {name: tf.ensure_shape(value, specs[name].shape) for name, value in inputs.items()}
     first, *others = (tf.shape(value)[0] for value in inputs.values())
     for count in others:
-        # The name is what a client reads, next to both counts: a string in the graph has no kernel on a GPU.
+        # A client reads the name and both counts; a string as message would have no kernel on a GPU.
         tf.debugging.Assert(tf.equal(count, first), [first, count], name="inputs_must_have_equally_many_rows")
     return inputs
 
 
 def _nan_without_a_condition(call: Function, condition: Specs) -> Function:
-    """`call` with real outputs that are NaN in rows whose condition is not finite.
+    """Wraps `call` to return NaN in rows whose condition is not finite.
 
-    A ReLU that is fused with a product makes 0 of NaN, and a density of that.
+    Without this they could get a finite density: a ReLU fused with a product maps NaN to 0.
     """
     real = [name for name, spec in condition.items() if spec.dtype.is_floating]
     if not real:
@@ -271,7 +271,7 @@ def _nan_without_a_condition(call: Function, condition: Specs) -> Function:
 
 
 def _tables(encoder: keras.layers.Layer | None) -> Iterator[Any]:
-    """Look-up tables of layers such as `keras.layers.StringLookup`."""
+    """Yields look-up tables of layers such as `keras.layers.StringLookup`."""
     for layer in [] if encoder is None else encoder._flatten_layers():
         for value in vars(layer).values():
             if isinstance(value, tf.saved_model.experimental.TrackableResource):
