@@ -1,4 +1,4 @@
-"""The commands: each reads and checks its input, then starts TensorFlow, then writes."""
+"""The commands. Each checks its input, then starts TensorFlow, then writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Names(click.ParamType):
-    """Column names with commas between."""
+    """Column names separated by commas."""
 
     name = "a,b,c"
 
@@ -33,7 +33,7 @@ class Names(click.ParamType):
 
 
 def _data_options(command: Any) -> Any:
-    """How a table is read, the same for all commands."""
+    """Adds the options for reading a table."""
     for option in (
         click.option(
             "--header/--no-header", default=None, help="Whether text has a header line; found out by default."
@@ -227,7 +227,7 @@ def export(model: Path, out: Path, labels: tuple[str, ...], weights_dtype: str |
 
 
 def _as_before(at_first: Any) -> str:
-    """What `--help` says of an option that is remembered."""
+    """The default of a remembered option in `--help`."""
     return f"as before; at first {at_first}"
 
 
@@ -338,7 +338,7 @@ def _chosen(
 def _for_model(
     model: models.Model, table: tables.Table, columns: list[str] | None, condition_columns: list[str] | None
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The columns a model was fitted to, or those asked for: events, conditions, names."""
+    """Selects the given columns, or those of the fit; returns events, conditions and names."""
     if len(model.event_shape) != 1:
         raise ValueError(f"{table.name}: a table, but the model is of events {list(model.event_shape)}.")
     columns, conditions = _chosen(table, columns or model.columns, condition_columns or model.condition_columns)

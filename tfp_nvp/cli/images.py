@@ -1,4 +1,4 @@
-"""Images of integers in .npy and .npz files: reading them, and their bits per dimension."""
+"""Reads images of integers from .npy and .npz files, and computes their bits per dimension."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-_AT_ONCE = 2_000_000  # numbers in a batch: bounds memory
+_AT_ONCE = 2_000_000  # numbers in a batch, to bound memory
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images of a file, and what they are conditioned on.
+    """Images of a file, and their conditions.
 
     Attributes:
       name: the file's name, for messages.
@@ -29,16 +29,16 @@ class Images:
 
 
 def read_images(path: Path, key: str | None, condition_key: str | None) -> Images | None:
-    """The images of an array [n, h, w] or [n, h, w, c] of integers; None if the file holds no such array.
+    """Reads an array [n, h, w] or [n, h, w, c] of integers; None if the file holds no such array.
 
     Args:
-      path: a .npy or .npz file; any other holds none.
+      path: a .npy or .npz file; None is returned for any other.
       key: which array of an .npz file with several.
       condition_key: which array of the file is the condition.
 
     Raises:
       OSError: if there is no such file.
-      ValueError: if the images are no integers, or there is not a condition for each.
+      ValueError: if the images are not integers, or not each has a condition.
     """
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
@@ -62,7 +62,7 @@ def read_images(path: Path, key: str | None, condition_key: str | None) -> Image
 def _read_arrays(
     path: Path, key: str | None, condition_key: str | None
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
-    """The array that is asked for, the condition if that is of images, and the names of all arrays of an .npz file."""
+    """Reads the array, the condition if the array holds images, and the names of all arrays of an .npz file."""
     with path.open("rb") as file:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -75,7 +75,7 @@ def _read_arrays(
 
 
 def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> dict[str, Any]:
-    """Bits per dimension of images: their mean and its standard error, of `num_samples` draws of the noise each.
+    """Computes bits per dimension with `num_samples` draws of the noise per image: mean and standard error.
 
     Args:
       model: a `cli.models.Model` or `Exported` over integers.
@@ -117,7 +117,7 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
 
 
 def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable[..., np.ndarray]:
-    """log of the mean of exp log_prob over draws of the noise."""
+    """Returns a function for the log of the mean of exp log_prob over draws of the noise."""
 
     def averaged(x: np.ndarray, condition: np.ndarray | None, seed: tuple[int, ...]) -> np.ndarray:
         draws = [log_prob(x, condition, noise_seed(*seed, i)) for i in range(num_samples)]
@@ -127,12 +127,12 @@ def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable
 
 
 def noise_seed(*numbers: int) -> int:
-    """One seed of several numbers, such as those of a run, a batch and a draw."""
+    """Hashes several numbers, such as those of a run, a batch and a draw, to one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] & 0x7FFFFFFF)
 
 
 def _as_condition(images: Images, shape: tuple[int, ...] | None) -> np.ndarray | None:
-    """The condition as the model wants it: labels become indicators."""
+    """Checks the condition; converts integer labels to one-hot vectors."""
     condition = images.condition
     if (condition is None) != (shape is None):
         needs = "needs a condition: name its array with --condition" if condition is None else "takes no condition"

@@ -1,4 +1,4 @@
-"""Fitted models on tables: loading, likelihoods, samples, pictures. The one place that starts TensorFlow."""
+"""Loads models, and computes their likelihoods, samples and pictures. Only this module starts TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import numpy as np
 
 from tfp_nvp._names import IMAGE_FLOWS, NAMES
 
-# The recipes of vectors, from the table of names, so that a wrong one is refused before TensorFlow starts.
+# The recipes for vectors, from the table of names, so that a wrong name is refused before TensorFlow starts.
 FLOWS = tuple(name for name in NAMES["tfp_nvp.flows"] if name not in IMAGE_FLOWS)
-_SAMPLE_BATCH = 50_000  # samples drawn at once: bounds memory
+_SAMPLE_BATCH = 50_000  # samples drawn at once, to bound memory
 _DRAWN = 10_000  # rows and samples in a picture
 
 
 def start_tensorflow() -> Any:
-    """The package `tfp_nvp`, imported without TensorFlow's chatter.
+    """Imports `tfp_nvp` without TensorFlow's log messages.
 
-    Some of it comes before any log level applies, so stderr is closed for as long as the import takes.
+    Some come before any log level applies, so stderr is redirected during the import.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _no_stderr():
@@ -38,10 +38,10 @@ def start_tensorflow() -> Any:
 
 
 def flow_name(name: str) -> str:
-    """The public name of a recipe, from any spelling of it: "real-nvp", "RealNVP", "realnvp".
+    """Finds the public name of a recipe from any spelling: "real-nvp", "RealNVP", "realnvp".
 
     Raises:
-      ValueError: with the names there are.
+      ValueError: with the known names.
     """
     plain = {known.lower(): known for known in FLOWS}
     recipe = plain.get(name.lower().replace("-", "").replace("_", ""))
@@ -52,14 +52,14 @@ def flow_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted model and the columns it knows.
+    """A fitted model and the names of its columns.
 
     Attributes:
       flow: the `FlowModel`.
-      columns: names of the event's columns; empty if nobody wrote them down.
+      columns: names of the event's columns; empty if unknown.
       condition_columns: names of the condition's.
       history: losses by epoch, of a model just fitted.
-      metrics: what metrics.json says of a fit.
+      metrics: the content of metrics.json.
     """
 
     flow: Any
@@ -85,16 +85,16 @@ class Model:
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of a condition; () where an encoder takes it, whatever it is."""
+        """Shape of a condition; () if there is an encoder, for any shape."""
         return self.flow.distribution.condition_shape if self.flow.encoder is None else ()
 
     @property
     def levels(self) -> int | None:
-        """Number of levels of a density of integers; None of one of real numbers."""
+        """Number of levels of a density of integers; None for real numbers."""
         return getattr(self.flow.distribution, "levels", None)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
-        """log P of integers [n, *event], [n], in nats, by one draw of the noise for each."""
+        """log P of integers [n, *event], [n], in nats, with one draw of the noise each."""
         return np.asarray(self.flow.log_prob(x, condition=condition, seed=seed))
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
@@ -109,7 +109,7 @@ class Model:
         return float(values.mean()), float(error)
 
     def sample(self, n: int, seed: int, condition: np.ndarray | None = None) -> np.ndarray:
-        """[n, d]; given a condition [m, c], n samples for each of its rows: [m, n, d]."""
+        """Draws n samples [n, d]; with a condition [m, c], n for each of its rows: [m, n, d]."""
         per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
@@ -119,7 +119,7 @@ class Model:
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:
-        """What a model card should say of the fit: data, columns, test NLL."""
+        """Notes on the fit for a model card: data, columns, test NLL."""
         nll = self.metrics.get("nll", {})
         facts = {
             "data": self.metrics.get("data"),
@@ -137,7 +137,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Exported(Model):
-    """An exported model, which knows no columns. `flow` is a `ServedFlow`."""
+    """An exported model, without names of columns. `flow` is a `ServedFlow`."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -158,7 +158,7 @@ class Exported(Model):
         dtype, card = self.flow.event_dtype, serving.read_card(self.flow.folder)
         if card is not None:
             return card["data"]["levels"]
-        return dtype.max + 1 if dtype.is_integer else None  # of other numbers of levels, the rest has no density
+        return dtype.max + 1 if dtype.is_integer else None  # without a card: the most that it can have
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
         log_probs = []
@@ -173,7 +173,7 @@ class Exported(Model):
 
 
 def load_scorer(path: str | Path) -> Model:
-    """What has a `log_prob`: as `load_model`, or an exported model's folder, or a version's, or one of images.
+    """Loads a model to evaluate: as `load_model`, of images too, or from the folder of an export or of a version.
 
     Raises:
       OSError: if there is none.
@@ -190,7 +190,7 @@ def load_scorer(path: str | Path) -> Model:
 
 
 def load_model(path: str | Path, *, images: bool = False) -> Model:
-    """The model in a `fit` folder, or in a .keras file; of vectors, or if `images` of images too.
+    """Loads the model in a `fit` folder or a .keras file; of vectors or, if `images`, of images.
 
     Raises:
       OSError: if there is none.
@@ -219,7 +219,7 @@ def load_model(path: str | Path, *, images: bool = False) -> Model:
 def draw_corner(
     model: Model, x: np.ndarray, condition: np.ndarray | None, names: Sequence[str], seed: int, path: Path
 ) -> None:
-    """Rows of data against as many samples, given the same conditions, as a corner plot."""
+    """Plots rows of data against samples for the same conditions."""
     from tfp_nvp.evaluation import plot_corner
 
     rows = np.random.default_rng(seed).permutation(len(x))[:_DRAWN]
@@ -228,7 +228,7 @@ def draw_corner(
 
 
 def draw_density(model: Model, x: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """The density over two columns, in the window of the middle 99 % of the data."""
+    """Plots the density over two columns, in the range of the middle 99 % of the data."""
     from tfp_nvp.evaluation import plot_density_2d
 
     low, high = np.percentile(x, [0.5, 99.5], axis=0)

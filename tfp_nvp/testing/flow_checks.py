@@ -48,7 +48,7 @@ NAMES = (
     "condition",
 )
 
-#: Stateless, so that stock distributions too give the same samples for it.
+#: A stateless seed, so that stock distributions too repeat their samples.
 SEED = (11, 12)
 
 
@@ -62,29 +62,29 @@ def check_flow(
     skip: Collection[str] = (),
     raise_on_failure: bool = True,
 ) -> Report:
-    """Checks a flow, ours or a `tfd.TransformedDistribution`, with some of its data x.
+    """Checks a flow, ours or a `tfd.TransformedDistribution`, on data x.
 
         inverse_of_forward … one_pass   its bijector, as in `check_bijector`
-        log_prob            is that of the base at z plus the log-det
+        log_prob            equals the base's at z plus the log-det
         sample_shapes       sample shape, then batch, then event, for (), 3 and [2, 3]
-        sample_log_prob     samples come with the density that `log_prob` gives them
-        equal_seeds         give equal samples, and other seeds others
+        sample_log_prob     `experimental_sample_and_log_prob` agrees with `log_prob`
+        equal_seeds         give equal samples, and other seeds other ones
         batch_shapes        (), (3,) and (2, 3) agree
-        variables_tracked   whatever variable a result is computed from is in `.variables`
-        gradients           of `log_prob`: a finite one reaches each of `.trainable_variables`
+        variables_tracked   every variable that results depend on is in `.variables`
+        gradients           of `log_prob` by each of `.trainable_variables` exist and are finite
         no_stale_results    after a weight has changed, the same tensor gives the new `log_prob`
         graph               `tf.function` agrees with eager, samples too
         xla                 `jit_compile=True` agrees with eager
-        xla_samples         samples of `jit_compile=True` come with the density that eager gives them
+        xla_samples         the same as sample_log_prob, for samples of `jit_compile=True`
         float64             a float64 twin agrees, if there is a `dtype` argument to build one
         saved_model         saved, loaded, and still the same, samples too
-        condition           one that is missing or unexpected raises
+        condition           a missing or unexpected one raises
 
-    Any other distribution can be given; what needs a bijector is then skipped.
+    For any other distribution, checks of a bijector are omitted.
 
     Args:
       flow: the distribution.
-      x: [..., *batch_shape, *event_shape]; of its rows the first 6 are used.
+      x: [..., *batch_shape, *event_shape]; the first 6 rows are used.
       condition: [..., *condition_shape], one for each row; or None.
       tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and
         1e-8 for float64.
@@ -98,7 +98,7 @@ def check_flow(
     Raises:
       AssertionError: if a check failed, with the report's text.
       TypeError: if `flow` is not a distribution.
-      ValueError: if x or the condition do not fit, or for a name that is no check's.
+      ValueError: if x or the condition do not fit, or for an unknown name of a check.
 
     >>> base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
     >>> stock = tfd.TransformedDistribution(base, tfp.bijectors.Sigmoid())
@@ -135,7 +135,7 @@ def _inputs(flow: Any, x: Any, condition: Any, row_ndims: int) -> Tensors:
         shape = as_fittable(flow).condition_shape
         ndims = len(static_shape(condition)) - (len(static_shape(x)) - row_ndims) if shape is None else len(shape)
         rows = rows_of("condition", condition, ndims, flow.dtype)
-        # Between the rows and a condition's own dimensions, ones that broadcast with the batch.
+        # Dimensions of 1 after the rows broadcast with the batch.
         inputs["condition"] = tf.reshape(rows, (rows.shape[0], *[1] * len(flow.batch_shape), *rows.shape[1:]))
     return inputs
 

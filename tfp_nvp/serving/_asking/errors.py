@@ -1,10 +1,10 @@
-"""What a model server's errors are in Python."""
+"""The exceptions for a model server's errors."""
 
 from __future__ import annotations
 
 
 class ServingError(RuntimeError):
-    """A model server answered with an error; `code` is gRPC's name of it, such as "INTERNAL"."""
+    """A model server answered with an error; `code` is its name in gRPC, such as "INTERNAL"."""
 
     code = "UNKNOWN"
 
@@ -28,7 +28,7 @@ class TimedOut(ServingError, TimeoutError):
 
 
 class Unavailable(ServingError, ConnectionError):
-    """Nobody listens, or the server is too busy and has not run the request."""
+    """No server listens, or it is too busy and has not run the request."""
 
     code = "UNAVAILABLE"
 

@@ -21,13 +21,13 @@ from tfp_nvp.serving._asking.errors import InvalidRequest, NotFound, ServingErro
 Arrays = dict[str, np.ndarray]
 Specs = dict[str, tf.TensorSpec]
 
-_LARGEST_MESSAGE = 2**31 - 1  # bytes; gRPC's own default of 4 MB is for what it receives
+_LARGEST_MESSAGE = 2**31 - 1  # bytes; gRPC's default for received messages is 4 MB
 _PORTS = {"http": 80, "https": 443}
 _IN_A_PATH = "!$&'()*+,;=@"  # no need to quote these
 
 
 class Address(NamedTuple):
-    """Where a server is: scheme grpc, grpcs, http or https; "host:port"; the path in front of REST's own."""
+    """A server's scheme (grpc, grpcs, http or https), "host:port", and the path before REST's own."""
 
     scheme: str
     host: str
@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, address: str) -> Address:
-        """From "grpc://host:8500" or "http://host:8501"; https without a port is 443, http 80."""
+        """Parses "grpc://host:8500" or "http://host:8501"; the default port of https is 443, of http 80."""
         with contextlib.suppress(ValueError):
             parts = urlsplit(address) if isinstance(address, str) else urlsplit("")
             port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
@@ -46,14 +46,14 @@ class Address(NamedTuple):
 
 
 class Transport(abc.ABC):
-    """One way to ask a server about one model.
+    """Requests about one model over one protocol.
 
-    Every method raises `ServingError`: `TimedOut` where the whole answer is not there after `timeout` seconds.
+    Every method raises `ServingError`: `TimedOut` if the answer is not complete after `timeout` seconds.
     """
 
     @abc.abstractmethod
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
-        """Outputs, by name, of a signature whose outputs are `outputs`; strings as bytes."""
+        """Outputs by name of a signature with the output specs `outputs`; strings as bytes."""
 
     @abc.abstractmethod
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
@@ -176,19 +176,19 @@ class Rest(Transport):
         self._session.close()
 
     def _call(self, method: str, path: str, timeout: float, key: str, body: Any = None) -> Any:
-        """What the answer has under `key`."""
+        """Sends a request, and returns the value of `key` in the answer."""
         errors = self._requests.exceptions
         data = None if body is None else json.dumps(body).encode()
         try:
-            # NaN and infinities are written as Python and the server's own parser read them, not as JSON has it.
-            # The timeout of `requests` is for each read from the socket; it says more, so it comes first.
+            # NaN and infinities are not JSON, but Python and the server's parser read them.
+            # The timeout of `requests` applies to each read from the socket; its error says more, so it comes first.
             response = _within(
                 timeout + 0.1, lambda: self._session.request(method, self._url + path, data=data, timeout=timeout)
             )
         except concurrent.futures.TimeoutError as error:
             raise TimedOut(f"{self._url}: no whole answer within {timeout:.3g} s") from error
         except errors.RequestException as error:
-            # A wrong certificate is a ConnectionError too, and so is an answer that stops coming.
+            # A wrong certificate is a ConnectionError too, and so is an answer that stalls.
             stalled = isinstance(error, errors.Timeout) or "ReadTimeoutError" in map(_type_name, error.args)
             lost = isinstance(error, errors.ConnectionError) and not isinstance(error, errors.SSLError)
             never_there = isinstance(error, errors.ConnectTimeout)
@@ -208,7 +208,7 @@ class Rest(Transport):
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> Any:
-    """`work()`, in a thread of its own: one that takes longer is left to itself, and `TimeoutError` is raised."""
+    """Runs `work()` in a new thread; abandons it and raises `TimeoutError` after `seconds`."""
     done: concurrent.futures.Future = concurrent.futures.Future()
 
     def run() -> None:
@@ -233,7 +233,7 @@ def _imported(module: str, package: str, what: str) -> Any:
 
 
 def _to_json(rows: np.ndarray) -> Any:
-    """Rows as JSON's lists; strings as base64, which the server tells apart."""
+    """Converts rows to nested lists for JSON; strings to base64."""
     if rows.dtype.kind in "OSU":
         encoded = [tf.compat.as_bytes(text) for text in rows.ravel()]
         objects = np.empty([rows.size], object)
@@ -243,14 +243,14 @@ def _to_json(rows: np.ndarray) -> Any:
 
 
 def _from_json(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
-    """A tensor of JSON's lists, with strings as bytes, as TensorFlow and gRPC have them."""
+    """Converts nested lists from JSON to an array; strings to bytes, as in gRPC."""
     if spec.dtype == tf.string:
         value = np.vectorize(_bytes_of_json, otypes=[object])(np.asarray(value, object))
     return np.asarray(value, spec.dtype.as_numpy_dtype).reshape([n, *spec.shape[1:]])
 
 
 def _bytes_of_json(text: Any) -> bytes:
-    """Of a string, or of base64: of outputs whose name ends with "_bytes"."""
+    """Decodes a string, or base64, which the server uses for outputs named "…_bytes"."""
     return base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode()
 
 
