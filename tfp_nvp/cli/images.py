@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +95,12 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
             f"{images.name}: the model is of integers from 0 to {levels - 1}; found {x.min()} to {x.max()}."
         )
     condition = _as_condition(images, model.condition_shape)
-    log_prob = _averaged(model.integer_log_prob, num_samples)
     rows = max(1, _AT_ONCE // (size * 8))
-    log_probs = [
-        log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], (seed, i))
-        for i in range(0, len(x), rows)
-    ]
+    log_probs = []
+    for i in range(0, len(x), rows):
+        batch = x[i : i + rows], None if condition is None else condition[i : i + rows]
+        draws = [model.integer_log_prob(*batch, noise_seed(seed, i, draw)) for draw in range(num_samples)]
+        log_probs.append(np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples))
     impossible = int(sum(np.isinf(values).sum() for values in log_probs))
     if impossible:
         raise ValueError(f"{images.name}: {impossible} images hold values that the model has no levels for.")
@@ -114,16 +113,6 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
         "nll": float(bits.mean() * size * np.log(2.0)),
         "num_samples": num_samples,
     }
-
-
-def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable[..., np.ndarray]:
-    """Returns a function for the log of the mean of exp log_prob over draws of the noise."""
-
-    def averaged(x: np.ndarray, condition: np.ndarray | None, seed: tuple[int, ...]) -> np.ndarray:
-        draws = [log_prob(x, condition, noise_seed(*seed, i)) for i in range(num_samples)]
-        return np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples)
-
-    return averaged
 
 
 def noise_seed(*numbers: int) -> int:

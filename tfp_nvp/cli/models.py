@@ -161,11 +161,10 @@ class Exported(Model):
         return dtype.max + 1 if dtype.is_integer else None  # without a card: the most that it can have
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
-        log_probs = []
-        for start in range(0, len(x), 4096):
-            rows = slice(start, start + 4096)
-            given_rows = None if condition is None else condition[rows]
-            log_probs.append(self.flow.log_prob(x[rows], given_rows, seed=start))
+        log_probs = [
+            self.flow.log_prob(x[i : i + 4096], None if condition is None else condition[i : i + 4096], seed=i)
+            for i in range(0, len(x), 4096)
+        ]
         return np.concatenate(log_probs).astype(np.float64)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:

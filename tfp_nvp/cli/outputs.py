@@ -69,11 +69,8 @@ def versions() -> dict[str, str]:
     packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
     import tfp_nvp
 
-    return {
-        "python": platform.python_version(),
-        "tfp-nvp": tfp_nvp.__version__,
-        **{package: metadata.version(package) for package in packages},
-    }
+    own = {"python": platform.python_version(), "tfp-nvp": tfp_nvp.__version__}
+    return own | {package: metadata.version(package) for package in packages}
 
 
 def _strict(value: Any) -> Any:

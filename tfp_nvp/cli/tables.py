@@ -114,7 +114,7 @@ def read_table(path: str | Path, *, key: str | None = None, header: bool | None 
 
 def write_table(values: np.ndarray, names: Sequence[str], path: Path) -> None:
     """Writes rows [n, len(names)] to .csv, .tsv, .parquet or .npy, by the suffix."""
-    _WRITERS[path.suffix.lower()](values, names, path)
+    _WRITERS[path.suffix.lower()](pd.DataFrame(values, columns=list(names)), values, path)
 
 
 def check_writable(path: Path) -> None:
@@ -142,14 +142,6 @@ def _read_text(path: Path, key: str | None, header: bool | None) -> pd.DataFrame
         encoding="utf-8-sig",
     )
     return frame if header else _named(frame)
-
-
-def _read_parquet(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
-    return pd.read_parquet(path)
-
-
-def _read_npy(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
-    return _from_array(np.load(path, allow_pickle=False))
 
 
 def _read_npz(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
@@ -191,32 +183,17 @@ def _listed(items: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, items[:most])) + (f", … ({len(items)} in all)" if len(items) > most else "")
 
 
-def _write_text(separator: str) -> Callable[[np.ndarray, Sequence[str], Path], None]:
-    def write(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-        pd.DataFrame(values, columns=list(names)).to_csv(path, sep=separator, index=False)
-
-    return write
-
-
-def _write_parquet(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-    pd.DataFrame(values, columns=list(names)).to_parquet(path, index=False)
-
-
-def _write_npy(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-    np.save(path, values)
-
-
 _READERS: dict[str, Callable[[Path, str | None, bool | None], pd.DataFrame]] = {
     ".csv": _read_text,
     ".tsv": _read_text,
     ".txt": _read_text,
-    ".parquet": _read_parquet,
-    ".npy": _read_npy,
+    ".parquet": lambda path, key, header: pd.read_parquet(path),
+    ".npy": lambda path, key, header: _from_array(np.load(path, allow_pickle=False)),
     ".npz": _read_npz,
 }
-_WRITERS: dict[str, Callable[[np.ndarray, Sequence[str], Path], None]] = {
-    ".csv": _write_text(","),
-    ".tsv": _write_text("\t"),
-    ".parquet": _write_parquet,
-    ".npy": _write_npy,
+_WRITERS: dict[str, Callable[[pd.DataFrame, np.ndarray, Path], None]] = {
+    ".csv": lambda frame, values, path: frame.to_csv(path, index=False),
+    ".tsv": lambda frame, values, path: frame.to_csv(path, sep="\t", index=False),
+    ".parquet": lambda frame, values, path: frame.to_parquet(path, index=False),
+    ".npy": lambda frame, values, path: np.save(path, values),
 }

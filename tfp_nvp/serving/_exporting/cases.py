@@ -40,14 +40,15 @@ def inputs_for(
     center = getattr(model.encoder, "center", None)
     if condition is None and center is not None:  # of the standardization in `fit`: zeros may be far from the data
         condition = np.tile(np.asarray(center), (most, 1))
-    raw = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
-    if raw is not None and set(raw) != set(specs):
+    if condition is None:
+        condition = dict.fromkeys(specs)
+    raw = condition if isinstance(condition, dict) else {"condition": condition}
+    if set(raw) != set(specs):
         raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(raw)}.")
-    counts = [len(value) for value in ({} if raw is None else raw).values()] + ([] if x is None else [len(x)])
-    num_rows = min([most, *counts])
+    num_rows = min([most, *(len(values) for values in (*raw.values(), x) if values is not None)])
     if num_rows < 1:
         raise ValueError("`warmup` and `warmup_condition` must hold at least one row.")
-    inputs = {name: _fit(name, None if raw is None else raw[name], spec, num_rows) for name, spec in specs.items()}
+    inputs = {name: _fit(name, raw[name], spec, num_rows) for name, spec in specs.items()}
     inputs["seed"] = np.stack([np.zeros(num_rows), np.arange(num_rows)], axis=-1).astype(np.int32)
     if "sample_tempered" in signatures:
         dtype = signatures["sample_tempered"].inputs["temperature"].dtype.as_numpy_dtype

@@ -173,7 +173,7 @@ class FlowModel(keras.Model):
                 raise ValueError(f"The distribution takes no condition: call `predict(x)`; got {len(parts)} parts.")
             size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
             batch_size = checks.integer("batch_size", size, 1)
-            parts = tf.nest.map_structure(_as_array, parts)
+            parts = tf.nest.map_structure(np.asarray, parts)  # a mapped file is not read
             arrays = tf.nest.flatten(parts)
             if all(array.ndim for array in arrays):
                 counts = [len(array) for array in arrays]
@@ -385,8 +385,3 @@ class LossFunction(keras.losses.Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LossFunction:
         return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
-
-
-def _as_array(value: Any) -> Any:
-    """Converts a tensor or list to an array; an array mapped from a file is not read."""
-    return value if isinstance(value, np.ndarray) else np.asarray(value)
