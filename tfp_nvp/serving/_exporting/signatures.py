@@ -71,7 +71,9 @@ def _of_reals(model: Served) -> dict[str, Function]:
     distribution = model.distribution
 
     def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"log_prob": distribution.log_prob(x, **_keyword(model, raw))}
+        condition = condition_of(model, raw)
+        keywords = {} if condition is None else {"condition": condition}  # stock distributions take none
+        return {"log_prob": distribution.log_prob(x, **keywords)}
 
     def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         return {"x": sample_rows(distribution, seed, condition_of(model, raw))}
@@ -213,12 +215,6 @@ def weights_of(model: Served) -> list[tf.Variable]:
             "Training diverged; go back to an earlier checkpoint, or lower the learning rate."
         )
     return weights
-
-
-def _keyword(model: Served, raw: Tensors) -> Tensors:
-    """`condition=` for a distribution that takes one."""
-    condition = condition_of(model, raw)
-    return {} if condition is None else {"condition": condition}
 
 
 def _with_static_shapes(signature: Signature) -> Function:
