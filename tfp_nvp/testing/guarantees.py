@@ -173,4 +173,4 @@ def condition(subject: Subject) -> tuple[float, str]:
         subject.compute(subject.module, inputs)
     except (TypeError, ValueError):
         return 0.0, ""
-    return 1.0, f"{'a missing' if is_missing else 'an unexpected'} condition is accepted"
+    return 1.0, "a missing condition is accepted" if is_missing else "an unexpected condition is accepted"
