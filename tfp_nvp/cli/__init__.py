@@ -1,6 +1,6 @@
 """The command line: `tfp-nvp` and `python -m tfp_nvp`.
 
-Nothing here imports TensorFlow before the input is known to be good.
+It checks its input before it imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when done, 2 after one line on stderr, 130 after Ctrl-C.
 
     Args:
-      arguments: what follows the program's name; `sys.argv[1:]` by default.
+      arguments: of the command line; `sys.argv[1:]` by default.
     """
     try:
         import click
@@ -45,7 +45,7 @@ def _in_words(error: BaseException) -> str:
 
 
 def _warn(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:
-    if issubclass(category, (UserWarning, RuntimeWarning)):  # what a user can act on
+    if issubclass(category, (UserWarning, RuntimeWarning)):  # those that a user can act on
         print(f"tfp-nvp: warning: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""The commands: each reads and checks its input, then starts TensorFlow, then writes."""
+"""The commands. Each checks its input, then starts TensorFlow, then writes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class Names(click.ParamType):
-    """Column names with commas between."""
+    """Column names separated by commas."""
 
     name = "a,b,c"
 
@@ -33,7 +33,7 @@ class Names(click.ParamType):
 
 
 def _data_options(command: Any) -> Any:
-    """How a table is read, the same for all commands."""
+    """Adds the options for reading a table."""
     for option in (
         click.option(
             "--header/--no-header", default=None, help="Whether text has a header line; found out by default."
@@ -147,8 +147,7 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
     if as_json:
-        found = {"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits}
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        _echo_json({"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits})
         return
     click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows)")
     click.echo(f"bits per dim   {bits:.4f}")
@@ -228,7 +227,7 @@ def export(model: Path, out: Path, labels: tuple[str, ...], weights_dtype: str |
 
 
 def _as_before(at_first: Any) -> str:
-    """What `--help` says of an option that is remembered."""
+    """The default of a remembered option in `--help`."""
     return f"as before; at first {at_first}"
 
 
@@ -275,19 +274,19 @@ def serve(
     from tfp_nvp import serving
 
     options["overwrite"] = overwrite or overwritten
-    made = serving.write_deployment(models_folder, out, grpc_port=port, **options)
-    click.echo(f"Models: {', '.join(made.models)}")
+    deployment = serving.write_deployment(models_folder, out, grpc_port=port, **options)
+    click.echo(f"Models: {', '.join(deployment.models)}")
     click.echo(f"Configuration: {out}")
-    if made.kept:
-        click.echo(f"Kept as you changed them: {', '.join(made.kept)}")
-    if shutil.which(made.command[0]) is None:
+    if deployment.kept:
+        click.echo(f"Kept as you changed them: {', '.join(deployment.kept)}")
+    if shutil.which(deployment.command[0]) is None:
         click.echo(
             f"tensorflow_model_server is not installed; with Docker: docker compose -f {out}/compose.yaml up cpu"
         )
     elif not write_only:
-        click.echo(" ".join(made.command))
+        click.echo(" ".join(deployment.command))
         sys.stdout.flush()
-        os.execv(made.command[0], made.command)
+        os.execv(deployment.command[0], deployment.command)
 
 
 @tfp_nvp.command(short_help="All of it, on real data and on two moons.")
@@ -303,16 +302,20 @@ def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
 
 
 def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:
-    found = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
+    scores = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
     if as_json:
-        click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in found.items()}))
+        _echo_json(scores)
         return
     draws = "1 draw" if num_samples == 1 else f"{num_samples} draws"
     click.echo(
-        f"bits per dim   {found['bits_per_dim']:.4f} ± {found['standard_error']:.4f} "
-        f"({found['rows']:,} images, {draws} of the noise)"
+        f"bits per dim   {scores['bits_per_dim']:.4f} ± {scores['standard_error']:.4f} "
+        f"({scores['rows']:,} images, {draws} of the noise)"
     )
-    click.echo(f"NLL            {found['nll']:.2f} nats")
+    click.echo(f"NLL            {scores['nll']:.2f} nats")
+
+
+def _echo_json(numbers: dict[str, Any]) -> None:
+    click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in numbers.items()}))
 
 
 def _read(data: Path, reading: dict[str, Any]) -> tables.Table:
@@ -335,11 +338,10 @@ def _chosen(
 def _for_model(
     model: models.Model, table: tables.Table, columns: list[str] | None, condition_columns: list[str] | None
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The columns a model was fitted to, or those asked for: events, conditions, names."""
+    """Selects the given columns, or those of the fit; returns events, conditions and names."""
     if len(model.event_shape) != 1:
         raise ValueError(f"{table.name}: a table, but the model is of events {list(model.event_shape)}.")
-    conditions = condition_columns or model.condition_columns
-    columns, conditions = _chosen(table, columns or model.columns, conditions)
+    columns, conditions = _chosen(table, columns or model.columns, condition_columns or model.condition_columns)
     if len(columns) != model.size:
         raise ValueError(
             f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns."
@@ -350,9 +352,9 @@ def _for_model(
 
 
 def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:
-    nll = metrics["nll"]
     if quiet:
         return
+    nll = metrics["nll"]
     if nll["test"] is not None:
         click.echo(
             f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)"

@@ -1,4 +1,4 @@
-"""The demo: from data to a served model, twice, in minutes."""
+"""The demo: fits, plots, exports and queries two models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfp_nvp.cli import outputs
 from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table
 from tfp_nvp.cli.models import Model, start_tensorflow
 
-# Runs in a process of its own: what a program that only has the exported folder does.
+# Runs in a new process, as a program that only has the exported folder.
 _ASK = """
 import json, sys
 import numpy as np
@@ -30,12 +30,12 @@ print(json.dumps(answer))
 
 
 def run(out: Path, saved_models: Path, *, epochs: int | None, seed: int) -> None:
-    """Fits, draws, exports and asks, for both data sets.
+    """Fits, plots, exports and queries a model of each data set.
 
     Args:
-      out: folder for a folder of each data set: model, metrics.json, pictures. One of an earlier demo is replaced.
+      out: folder for a folder of each data set: model, metrics.json, pictures. Those of an earlier demo are replaced.
       saved_models: folder for a SavedModel of each, a new version every time.
-      epochs: at most so many; None for as many as it takes.
+      epochs: maximum number; by default `fit`'s.
       seed: of splits, weights and samples.
     """
     start_tensorflow()
@@ -76,7 +76,7 @@ def _run_one(
 
 
 def _ask(version: Path, model: Model, rows: np.ndarray) -> None:
-    """Log-probs and samples from the exported model in a fresh process, next to this one's."""
+    """Compares log-probs of the exported model in a new process with this one's, and samples from it."""
     answer = subprocess.run(
         [sys.executable, "-c", _ASK, str(version)],
         input=json.dumps(rows.tolist()),

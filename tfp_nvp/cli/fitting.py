@@ -1,4 +1,4 @@
-"""`fit` and its bookkeeping: splits, bounds, numbers."""
+"""Splits a table, fits a model to it, and writes the results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import numpy as np
 from tfp_nvp.cli import outputs
 from tfp_nvp.cli.models import Model, draw_corner, draw_density, start_tensorflow
 
-# Below this a flow learns nothing that a mean and a covariance do not say.
+# Of fewer rows, a flow learns no more than a mean and a covariance.
 _MIN_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which rows are fitted (training and validation) and which are held out, at random.
+    """A random split into fitted rows (training and validation) and test rows.
 
     Attributes:
-      fitted, test: row numbers, each at its place in the file's order.
-      validation: fraction of the fitted rows that decides when to stop; None for `fit`'s own choice.
-      test_split: fraction of all rows that was held out.
-      seed: what the draw came from.
+      fitted, test: row indices, in order.
+      validation: fraction of the fitted rows for validation; None for `fit`'s default.
+      test_split: fraction of all rows in `test`.
+      seed: of the split.
     """
 
     fitted: np.ndarray
@@ -36,7 +36,7 @@ class Split:
 
     @classmethod
     def of(cls, rows: int, *, test: float, validation: float | None, columns: int, seed: int) -> Split:
-        """A random split.
+        """Draws a random split.
 
         Raises:
           ValueError: if too few rows are left to fit.
@@ -53,7 +53,7 @@ class Split:
 
 
 def parse_support(texts: Sequence[str], columns: Sequence[str], x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Bounds (low [d], high [d]), infinite where there are none, from "LOW:HIGH" and "NAME=LOW:HIGH".
+    """Parses "LOW:HIGH" and "NAME=LOW:HIGH" to bounds (low [d], high [d]), infinite by default.
 
     Raises:
       ValueError: for other texts, unknown columns, or data outside.
@@ -89,7 +89,7 @@ def fit_table(
     quiet: bool,
     **options: Any,
 ) -> tuple[Model, dict[str, Any]]:
-    """A model fitted to a table, and what `metrics.json` says of it."""
+    """Fits a model to a table; returns it and the content of `metrics.json`."""
     nvp = start_tensorflow()
     started = time.perf_counter()
     flow = nvp.training.fit(
@@ -128,7 +128,7 @@ def fit_table(
 def fit_outputs(
     model: Model, x: np.ndarray, condition: np.ndarray | None, metrics: dict[str, Any], seed: int, folder: Path
 ) -> None:
-    """Writes the model, its numbers and its pictures into a folder."""
+    """Writes the model, its metrics and its pictures into a folder."""
     from tfp_nvp.evaluation import plot_history
 
     model.flow.save(folder / "flow.keras")
@@ -140,7 +140,7 @@ def fit_outputs(
 
 
 def _best_epoch(history: dict[str, list[float]], test: tuple[float, float] | tuple[None, None]) -> dict[str, Any]:
-    """Epochs run and NLL in nats: training (averaged over that epoch) and validation at the best epoch, and test."""
+    """Epochs run, and NLL in nats: training (averaged over the best epoch), validation at the best epoch, and test."""
     training = history.get("nll", history["loss"])
     validation = history.get("val_nll", history.get("val_loss"))
     best = int(np.nanargmin(validation or training))

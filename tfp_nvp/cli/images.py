@@ -1,21 +1,20 @@
-"""Images of integers in .npy and .npz files: reading them, and their bits per dimension."""
+"""Reads images of integers from .npy and .npz files, and computes their bits per dimension."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_AT_ONCE = 2_000_000  # numbers in a batch: bounds memory
+_AT_ONCE = 2_000_000  # numbers in a batch, to bound memory
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images of a file, and what they are conditioned on.
+    """Images of a file, and their conditions.
 
     Attributes:
       name: the file's name, for messages.
@@ -29,16 +28,16 @@ class Images:
 
 
 def read_images(path: Path, key: str | None, condition_key: str | None) -> Images | None:
-    """The images of an array [n, h, w] or [n, h, w, c] of integers; None if the file holds no such array.
+    """Reads an array [n, h, w] or [n, h, w, c] of integers; None if the file holds no such array.
 
     Args:
-      path: a .npy or .npz file; any other holds none.
+      path: a .npy or .npz file; None is returned for any other.
       key: which array of an .npz file with several.
       condition_key: which array of the file is the condition.
 
     Raises:
       OSError: if there is no such file.
-      ValueError: if the images are no integers, or there is not a condition for each.
+      ValueError: if the images are not integers, or not each has a condition.
     """
     if path.suffix.lower() not in (".npy", ".npz"):
         return None
@@ -62,7 +61,7 @@ def read_images(path: Path, key: str | None, condition_key: str | None) -> Image
 def _read_arrays(
     path: Path, key: str | None, condition_key: str | None
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[str]]:
-    """The array that is asked for, the condition if that is of images, and the names of all arrays of an .npz file."""
+    """Reads the array, the condition if the array holds images, and the names of all arrays of an .npz file."""
     with path.open("rb") as file:
         loaded = np.load(file, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -75,7 +74,7 @@ def _read_arrays(
 
 
 def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> dict[str, Any]:
-    """Bits per dimension of images: their mean and its standard error, of `num_samples` draws of the noise each.
+    """Computes bits per dimension with `num_samples` draws of the noise per image: mean and standard error.
 
     Args:
       model: a `cli.models.Model` or `Exported` over integers.
@@ -96,16 +95,16 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
             f"{images.name}: the model is of integers from 0 to {levels - 1}; found {x.min()} to {x.max()}."
         )
     condition = _as_condition(images, model.condition_shape)
-    log_prob = _averaged(model.integer_log_prob, num_samples)
     rows = max(1, _AT_ONCE // (size * 8))
-    parts = [
-        log_prob(x[i : i + rows], None if condition is None else condition[i : i + rows], (seed, i))
-        for i in range(0, len(x), rows)
-    ]
-    impossible = int(sum(np.isinf(part).sum() for part in parts))
+    log_probs = []
+    for i in range(0, len(x), rows):
+        batch = x[i : i + rows], None if condition is None else condition[i : i + rows]
+        draws = [model.integer_log_prob(*batch, noise_seed(seed, i, draw)) for draw in range(num_samples)]
+        log_probs.append(np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples))
+    impossible = int(sum(np.isinf(values).sum() for values in log_probs))
     if impossible:
         raise ValueError(f"{images.name}: {impossible} images hold values that the model has no levels for.")
-    bits = -np.concatenate(parts).astype(np.float64) / (size * np.log(2.0))
+    bits = -np.concatenate(log_probs).astype(np.float64) / (size * np.log(2.0))
     error = bits.std(ddof=1) / np.sqrt(len(bits)) if len(bits) > 1 else np.nan
     return {
         "rows": len(bits),
@@ -116,31 +115,21 @@ def score_images(model: Any, images: Images, *, num_samples: int, seed: int) -> 
     }
 
 
-def _averaged(log_prob: Callable[..., np.ndarray], num_samples: int) -> Callable[..., np.ndarray]:
-    """log of the mean of exp log_prob over draws of the noise."""
-
-    def averaged(x: np.ndarray, condition: np.ndarray | None, seed: tuple[int, ...]) -> np.ndarray:
-        draws = [log_prob(x, condition, noise_seed(*seed, i)) for i in range(num_samples)]
-        return np.logaddexp.reduce(np.asarray(draws, np.float64), axis=0) - np.log(num_samples)
-
-    return averaged
-
-
 def noise_seed(*numbers: int) -> int:
-    """One seed of several numbers, such as those of a run, a batch and a draw."""
+    """Hashes several numbers, such as those of a run, a batch and a draw, to one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] & 0x7FFFFFFF)
 
 
 def _as_condition(images: Images, shape: tuple[int, ...] | None) -> np.ndarray | None:
-    """The condition as the model wants it: labels become indicators."""
-    given = images.condition
-    if (given is None) != (shape is None):
-        needs = "needs a condition: name its array with --condition" if given is None else "takes no condition"
+    """Checks the condition; converts integer labels to one-hot vectors."""
+    condition = images.condition
+    if (condition is None) != (shape is None):
+        needs = "needs a condition: name its array with --condition" if condition is None else "takes no condition"
         raise ValueError(f"{images.name}: the model {needs}.")
-    if given is None or shape is None:
+    if condition is None or shape is None:
         return None
-    if given.ndim == 1 and given.dtype.kind in "ui" and len(shape) == 1 and shape[0] > 1:
-        if int(given.min()) < 0 or int(given.max()) >= shape[0]:
-            raise ValueError(f"{images.name}: labels must be from 0 to {shape[0] - 1}; found {given.max()}.")
-        return np.eye(shape[0], dtype=np.float32)[given]
-    return given
+    if condition.ndim == 1 and condition.dtype.kind in "ui" and len(shape) == 1 and shape[0] > 1:
+        if int(condition.min()) < 0 or int(condition.max()) >= shape[0]:
+            raise ValueError(f"{images.name}: labels must be from 0 to {shape[0] - 1}; found {condition.max()}.")
+        return np.eye(shape[0], dtype=np.float32)[condition]
+    return condition

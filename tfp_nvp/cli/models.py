@@ -1,4 +1,4 @@
-"""Fitted models on tables: loading, likelihoods, samples, pictures. The one place that starts TensorFlow."""
+"""Loads models, and computes their likelihoods, samples and pictures. Only this module starts TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ import numpy as np
 
 from tfp_nvp._names import IMAGE_FLOWS, NAMES
 
-# The recipes of vectors, from the table of names, so that a wrong one is refused before TensorFlow starts.
+# The recipes for vectors, from the table of names, so that a wrong name is refused before TensorFlow starts.
 FLOWS = tuple(name for name in NAMES["tfp_nvp.flows"] if name not in IMAGE_FLOWS)
-_SAMPLE_BATCH = 50_000  # samples drawn at once: bounds memory
+_SAMPLE_BATCH = 50_000  # samples drawn at once, to bound memory
 _DRAWN = 10_000  # rows and samples in a picture
 
 
 def start_tensorflow() -> Any:
-    """The package `tfp_nvp`, imported without TensorFlow's chatter.
+    """Imports `tfp_nvp` without TensorFlow's log messages.
 
-    Some of it comes before any log level applies, so stderr is closed for as long as the import takes.
+    Some come before any log level applies, so stderr is redirected during the import.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _no_stderr():
@@ -38,28 +38,28 @@ def start_tensorflow() -> Any:
 
 
 def flow_name(name: str) -> str:
-    """The public name of a recipe, from any spelling of it: "real-nvp", "RealNVP", "realnvp".
+    """Finds the public name of a recipe from any spelling: "real-nvp", "RealNVP", "realnvp".
 
     Raises:
-      ValueError: with the names there are.
+      ValueError: with the known names.
     """
     plain = {known.lower(): known for known in FLOWS}
-    found = plain.get(name.lower().replace("-", "").replace("_", ""))
-    if found is None:
+    recipe = plain.get(name.lower().replace("-", "").replace("_", ""))
+    if recipe is None:
         raise ValueError(f"unknown flow {name!r}; the flows are {', '.join(FLOWS)}.")
-    return found
+    return recipe
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted model and the columns it knows.
+    """A fitted model and the names of its columns.
 
     Attributes:
       flow: the `FlowModel`.
-      columns: names of the event's columns; empty if nobody wrote them down.
+      columns: names of the event's columns; empty if unknown.
       condition_columns: names of the condition's.
       history: losses by epoch, of a model just fitted.
-      metrics: what metrics.json says of a fit.
+      metrics: the content of metrics.json.
     """
 
     flow: Any
@@ -85,16 +85,16 @@ class Model:
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of a condition; () where an encoder takes it, whatever it is."""
+        """Shape of a condition; () if there is an encoder, for any shape."""
         return self.flow.distribution.condition_shape if self.flow.encoder is None else ()
 
     @property
     def levels(self) -> int | None:
-        """Number of levels of a density of integers; None of one of real numbers."""
+        """Number of levels of a density of integers; None for real numbers."""
         return getattr(self.flow.distribution, "levels", None)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
-        """log P of integers [n, *event], [n], in nats, by one draw of the noise for each."""
+        """log P of integers [n, *event], [n], in nats, with one draw of the noise each."""
         return np.asarray(self.flow.log_prob(x, condition=condition, seed=seed))
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
@@ -109,19 +109,19 @@ class Model:
         return float(values.mean()), float(error)
 
     def sample(self, n: int, seed: int, condition: np.ndarray | None = None) -> np.ndarray:
-        """[n, d]; given a condition [m, c], n samples for each of its rows: [m, n, d]."""
+        """Draws n samples [n, d]; with a condition [m, c], n for each of its rows: [m, n, d]."""
         per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
-        given = {} if condition is None else {"condition": self._cast(condition)}
-        parts = [np.asarray(self.flow.sample(size, seed=int(s), **given)) for size, s in zip(sizes, seeds, strict=True)]
-        samples = np.concatenate(parts)
+        keywords = {} if condition is None else {"condition": self._cast(condition)}
+        draws = [self.flow.sample(size, seed=int(s), **keywords) for size, s in zip(sizes, seeds, strict=True)]
+        samples = np.concatenate(draws)
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:
-        """What a model card should say of the fit: data, columns, test NLL."""
+        """Notes on the fit for a model card: data, columns, test NLL."""
         nll = self.metrics.get("nll", {})
-        found = {
+        facts = {
             "data": self.metrics.get("data"),
             "columns": self.columns,
             "condition_columns": self.condition_columns,
@@ -129,7 +129,7 @@ class Model:
             "test_nll": nll.get("test"),
             "test_standard_error": nll.get("test_standard_error"),
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in facts.items() if value}
 
     def _cast(self, values: np.ndarray) -> np.ndarray:
         return values.astype(self.flow.distribution.dtype.as_numpy_dtype)
@@ -137,7 +137,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Exported(Model):
-    """An exported model, which knows no columns. `flow` is a `ServedFlow`."""
+    """An exported model, without names of columns. `flow` is a `ServedFlow`."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -158,20 +158,21 @@ class Exported(Model):
         dtype, card = self.flow.event_dtype, serving.read_card(self.flow.folder)
         if card is not None:
             return card["data"]["levels"]
-        return dtype.max + 1 if dtype.is_integer else None  # of other numbers of levels, the rest has no density
+        return dtype.max + 1 if dtype.is_integer else None  # without a card: the most that it can have
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
-        parts = [slice(i, i + 4096) for i in range(0, len(x), 4096)]
-        given = [None if condition is None else condition[p] for p in parts]
-        found = [self.flow.log_prob(x[p], c, seed=p.start) for p, c in zip(parts, given, strict=True)]
-        return np.concatenate(found).astype(np.float64)
+        log_probs = [
+            self.flow.log_prob(x[i : i + 4096], None if condition is None else condition[i : i + 4096], seed=i)
+            for i in range(0, len(x), 4096)
+        ]
+        return np.concatenate(log_probs).astype(np.float64)
 
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
         return self.flow.log_prob(x, condition, seed=seed)
 
 
 def load_scorer(path: str | Path) -> Model:
-    """What has a `log_prob`: as `load_model`, or an exported model's folder, or a version's, or one of images.
+    """Loads a model to evaluate: as `load_model`, of images too, or from the folder of an export or of a version.
 
     Raises:
       OSError: if there is none.
@@ -188,7 +189,7 @@ def load_scorer(path: str | Path) -> Model:
 
 
 def load_model(path: str | Path, *, images: bool = False) -> Model:
-    """The model in a `fit` folder, or in a .keras file; of vectors, or if `images` of images too.
+    """Loads the model in a `fit` folder or a .keras file; of vectors or, if `images`, of images.
 
     Raises:
       OSError: if there is none.
@@ -217,7 +218,7 @@ def load_model(path: str | Path, *, images: bool = False) -> Model:
 def draw_corner(
     model: Model, x: np.ndarray, condition: np.ndarray | None, names: Sequence[str], seed: int, path: Path
 ) -> None:
-    """Rows of data against as many samples, given the same conditions, as a corner plot."""
+    """Plots rows of data against samples for the same conditions."""
     from tfp_nvp.evaluation import plot_corner
 
     rows = np.random.default_rng(seed).permutation(len(x))[:_DRAWN]
@@ -226,19 +227,12 @@ def draw_corner(
 
 
 def draw_density(model: Model, x: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """The density over two columns, in the window of the middle 99 % of the data."""
+    """Plots the density over two columns, in the range of the middle 99 % of the data."""
     from tfp_nvp.evaluation import plot_density_2d
 
     low, high = np.percentile(x, [0.5, 99.5], axis=0)
     margin = 0.15 * (high - low)
     plot_density_2d(model.log_prob, list(zip(low - margin, high + margin, strict=True)), x, path, names=names)
-
-
-def progress(quiet: bool) -> Callable[[str], None]:
-    """How a command says what it does: lines on stdout, or silence."""
-    import click
-
-    return (lambda line: None) if quiet else click.echo
 
 
 @contextlib.contextmanager

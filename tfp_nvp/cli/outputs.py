@@ -1,4 +1,4 @@
-"""What commands write: whole or not at all, and never over something else."""
+"""Writes outputs atomically, and never over other files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import Any
 
 
 def check_free(path: str | Path) -> Path:
-    """`path`, if nothing is there but at most an empty folder, and something could be.
+    """Returns `path` if it can be written and is missing or an empty folder.
 
     Raises:
-      FileExistsError: if it is taken.
+      FileExistsError: if it exists otherwise.
       PermissionError: if it can't be written.
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        kind = "and is not empty" if path.is_dir() else "already"
-        raise FileExistsError(f"{path} exists {kind}. Choose another place or remove it.")
+        state = "and is not empty" if path.is_dir() else "already"
+        raise FileExistsError(f"{path} exists {state}. Choose another place or remove it.")
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path} can't be written: {parent} is not a folder that may be written to.")
@@ -34,7 +34,7 @@ def check_free(path: str | Path) -> Path:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A folder beside `path` to write in, which becomes `path` when all went well, and goes away when not."""
+    """Makes a folder beside `path`; renames it to `path` on success, and removes it on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}-{uuid.uuid4().hex}"
     temporary.mkdir()
@@ -49,7 +49,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """As `new_folder`, for one file of the same suffix."""
+    """The same as `new_folder`, for a file of the same suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
@@ -60,17 +60,17 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """`value` as strict JSON, a number that is not finite as null."""
+    """Writes `value` as strict JSON; numbers that are not finite become null."""
     path.write_text(json.dumps(_strict(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what numbers depend on."""
+    """Versions of Python and of the packages that affect results."""
     packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
     import tfp_nvp
 
-    found = {"python": platform.python_version(), "tfp-nvp": tfp_nvp.__version__}
-    return found | {package: metadata.version(package) for package in packages}
+    own = {"python": platform.python_version(), "tfp-nvp": tfp_nvp.__version__}
+    return own | {package: metadata.version(package) for package in packages}
 
 
 def _strict(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tables: files of named columns, and arrays of numbers out of them."""
+"""Reads and writes tables: files of named columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 5  # rows or columns listed in a message before "…"
 
 @dataclass(frozen=True)
 class Table:
-    """A file's columns as they were read: not yet known to be numbers.
+    """A file's columns as they were read, numbers or not.
 
     Attributes:
       name: the file's name, for messages.
@@ -34,10 +34,10 @@ class Table:
         return list(self.frame.columns)
 
     def select(self, names: Sequence[str]) -> np.ndarray:
-        """Columns as finite float64 numbers: [rows, len(names)].
+        """Converts columns to finite float64 numbers [rows, len(names)].
 
         Raises:
-          ValueError: naming the column, the row (counted from 1, the header aside) and the value.
+          ValueError: naming the column, the row (counted from 1, without the header) and the value.
         """
         unknown = [name for name in names if name not in self.frame]
         if unknown:
@@ -55,7 +55,7 @@ class Table:
         return values
 
     def varying(self, names: Sequence[str]) -> np.ndarray:
-        """As `select`; a column that is the same in every row is an error too."""
+        """The same as `select`, but a constant column is an error too."""
         values = self.select(names)
         for name, column in zip(names, values.T, strict=True):
             if (column == column[0]).all():
@@ -80,26 +80,26 @@ class Table:
 
 
 def read_table(path: str | Path, *, key: str | None = None, header: bool | None = None) -> Table:
-    """A table from .csv, .tsv, .parquet, .npy or .npz, by the file's suffix.
+    """Reads a table from .csv, .tsv, .txt, .parquet, .npy or .npz, by the file's suffix.
 
-    Text files are separated by the most frequent of , ; tab and | in their first line, which is
-    a header if any of its fields is not a number. Columns without names are x1, x2, …
+    The separator of text files is the most frequent of , ; tab and | in their first line, which is
+    a header if any of its fields is not a number. Columns without names are named x1, x2, …
 
     Args:
       path: the file.
       key: which array of an .npz file with several.
-      header: whether a text file's first line names the columns; None to find out.
+      header: whether a text file's first line names the columns; None to detect it.
 
     Raises:
       OSError: if there is no such file.
-      ValueError: if it is not what its suffix says, or is empty.
+      ValueError: if its content does not match its suffix, or is empty.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path.name}: unknown kind of file; the suffix must be one of {', '.join(_READERS)}.")
     with path.open("rb"):
-        pass  # that it is there and may be read is the operating system's to say, before any parser
+        pass  # raises the system's error if it is missing or may not be read
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -113,12 +113,12 @@ def read_table(path: str | Path, *, key: str | None = None, header: bool | None 
 
 
 def write_table(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Rows [n, len(names)] to .csv, .tsv, .parquet or .npy, by the suffix."""
-    _WRITERS[path.suffix.lower()](values, names, path)
+    """Writes rows [n, len(names)] to .csv, .tsv, .parquet or .npy, by the suffix."""
+    _WRITERS[path.suffix.lower()](pd.DataFrame(values, columns=list(names)), values, path)
 
 
 def check_writable(path: Path) -> None:
-    """A `ValueError` unless `write_table` knows the suffix."""
+    """Raises `ValueError` unless `write_table` knows the suffix."""
     if path.suffix.lower() not in _WRITERS:
         raise ValueError(f"{path.name}: unknown kind of file; the suffix must be one of {', '.join(_WRITERS)}.")
 
@@ -142,14 +142,6 @@ def _read_text(path: Path, key: str | None, header: bool | None) -> pd.DataFrame
         encoding="utf-8-sig",
     )
     return frame if header else _named(frame)
-
-
-def _read_parquet(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
-    return pd.read_parquet(path)
-
-
-def _read_npy(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
-    return _from_array(np.load(path, allow_pickle=False))
 
 
 def _read_npz(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
@@ -191,32 +183,17 @@ def _listed(items: Sequence[Any], most: int) -> str:
     return ", ".join(map(str, items[:most])) + (f", … ({len(items)} in all)" if len(items) > most else "")
 
 
-def _write_text(separator: str) -> Callable[[np.ndarray, Sequence[str], Path], None]:
-    def write(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-        pd.DataFrame(values, columns=list(names)).to_csv(path, sep=separator, index=False)
-
-    return write
-
-
-def _write_parquet(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-    pd.DataFrame(values, columns=list(names)).to_parquet(path, index=False)
-
-
-def _write_npy(values: np.ndarray, names: Sequence[str], path: Path) -> None:
-    np.save(path, values)
-
-
 _READERS: dict[str, Callable[[Path, str | None, bool | None], pd.DataFrame]] = {
     ".csv": _read_text,
     ".tsv": _read_text,
     ".txt": _read_text,
-    ".parquet": _read_parquet,
-    ".npy": _read_npy,
+    ".parquet": lambda path, key, header: pd.read_parquet(path),
+    ".npy": lambda path, key, header: _from_array(np.load(path, allow_pickle=False)),
     ".npz": _read_npz,
 }
-_WRITERS: dict[str, Callable[[np.ndarray, Sequence[str], Path], None]] = {
-    ".csv": _write_text(","),
-    ".tsv": _write_text("\t"),
-    ".parquet": _write_parquet,
-    ".npy": _write_npy,
+_WRITERS: dict[str, Callable[[pd.DataFrame, np.ndarray, Path], None]] = {
+    ".csv": lambda frame, values, path: frame.to_csv(path, index=False),
+    ".tsv": lambda frame, values, path: frame.to_csv(path, sep="\t", index=False),
+    ".parquet": lambda frame, values, path: frame.to_parquet(path, index=False),
+    ".npy": lambda frame, values, path: np.save(path, values),
 }

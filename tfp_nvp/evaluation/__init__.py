@@ -1,4 +1,4 @@
-"""How good a flow is, in numbers and pictures."""
+"""Evaluates flows, in numbers and pictures."""
 
 from tfp_nvp._names import lazy
 

@@ -1,4 +1,4 @@
-"""Is a conditional density as sure as it should be? Ranks and expected coverage."""
+"""Ranks and expected coverage: is a conditional density too wide or too narrow?"""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 
-#: Events drawn at a time: bounds the memory of samples.
+#: Events sampled at a time, to bound memory.
 _EVENTS = 200_000
 
 
 def ranks(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: int = 0) -> np.ndarray:
-    """Of each element of x, how many of the model's samples lie below it.
+    """Counts the model's samples below each element of x.
 
-    For pairs (x, condition) of which the model is the true p(x | condition), ranks are uniform on
-    0, …, num_samples. A peak in the middle: too wide; at both ends: too narrow; a slope: biased.
+    If the model is the true p(x | condition), ranks are uniform on 0, …, num_samples. A peak in the
+    middle: too wide; at both ends: too narrow; a slope: biased.
 
     Args:
       model: a `FlowModel` or a `Flow`, with a condition.
-      x: [m, d], for posteriors the parameters that were drawn.
-      condition: [m, ...], what was observed with each; whatever the model takes, also a dict.
+      x: [m, d], for posteriors the parameters drawn from the prior.
+      condition: [m, ...], the observation for each; or a dict of such arrays.
       num_samples: samples for each row, at least 1.
       seed: an int, for reproducible samples.
 
@@ -40,12 +40,11 @@ def ranks(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: i
 
 
 def credibility(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: int = 0) -> np.ndarray:
-    """The mass of the smallest region of highest density that holds each x, estimated with samples.
+    """Estimates the mass of the region of highest density with x on its boundary, from samples.
 
-    For pairs (x, condition) of which the model is the true p(x | condition), these levels are uniform
-    on [0, 1]: the region of mass 0.9 holds x in nine cases of ten, the expected coverage. Of k
-    among s samples of higher density than x, the level is (k + u) / (s + 1) with u uniform on
-    [0, 1], so that it is uniform for few samples too.
+    If the model is the true p(x | condition), these levels are uniform on [0, 1]: the region of mass
+    0.9 holds x in nine cases of ten, the expected coverage. If k of s samples have a higher density
+    than x, the level is (k + u) / (s + 1) with u uniform on [0, 1], so that it is uniform for any s.
 
     Args:
       model, x, condition, num_samples, seed: as for `ranks`.
@@ -70,25 +69,25 @@ def credibility(model: Any, x: Any, condition: Any, *, num_samples: int = 500, s
 
 
 def _with_samples(model: Any, x: Any, condition: Any, num_samples: int, seed: int) -> Any:
-    """Parts of x [b, d] and the condition [b, ...], each with samples [num_samples, b, d]."""
+    """Yields batches of x [b, d] and the condition [b, ...], with samples [num_samples, b, d]."""
     num_samples, seed = checks.integer("num_samples", num_samples, 1), checks.integer("seed", seed, 0)
     x = np.asarray(x, tf.as_dtype(model.dtype).as_numpy_dtype)
     condition = tf.nest.map_structure(np.asarray, condition)
-    sizes = {len(each) if each.ndim else None for each in tf.nest.flatten(condition)}
+    sizes = {len(array) if array.ndim else None for array in tf.nest.flatten(condition)}
     if x.ndim != 2 or not len(x) or sizes != {len(x)}:
         raise ValueError(f"`x` must be [m, d] with a condition for each row; got {list(x.shape)} and rows {sizes}.")
     _refuse_nan("`x`", x.sum(axis=1))
     size = max(1, _EVENTS // num_samples)
     for i, start in enumerate(range(0, len(x), size)):
-        part = slice(start, start + size)
-        conditions = tf.nest.map_structure(lambda each, part=part: each[part], condition)
+        batch = slice(start, start + size)
+        conditions = tf.nest.map_structure(lambda array, batch=batch: array[batch], condition)
         samples = model.sample(num_samples, condition=conditions, seed=(seed, i)).numpy()
         _refuse_nan("A sample for the condition", samples.sum(axis=(0, 2)))
-        yield x[part], conditions, samples
+        yield x[batch], conditions, samples
 
 
 def _refuse_nan(name: str, of_rows: np.ndarray) -> None:
-    """NaN compares as less and as greater than nothing, and would count as a hit."""
+    """Raises `ValueError` for NaN, for which every comparison is false."""
     bad = np.flatnonzero(np.isnan(of_rows))
     if bad.size:
         raise ValueError(f"{name} is NaN in {bad.size} row(s): {bad[:5].tolist()}.")

@@ -1,4 +1,4 @@
-"""Ranks and credibilities, and what chance allows them."""
+"""Plots ranks and credibilities, with their ranges under calibration."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def plot_calibration(
     names: Sequence[str] | None = None,
     path: str | Path | None = None,
 ) -> Figure:
-    """Histograms of the ranks of each element, and the expected coverage, with what chance allows.
+    """Plots histograms of the ranks of each element, and the expected coverage.
 
-    Ranks of a calibrated model fill every bin alike, and its coverage is the diagonal: each is within
-    the grey band in 95 of 100 bins, and at 95 of 100 levels. Above the diagonal: too wide; below: too narrow.
+    For a calibrated model, ranks are uniform and the coverage is the diagonal, up to the grey 95 % bands
+    of each bin and level. Above the diagonal: too wide; below: too narrow.
 
     Args:
-      ranks: int [m, d], of `evaluation.ranks`.
-      num_samples: what they are ranks among.
-      credibility: [m] in [0, 1], of `evaluation.credibility`; None for no panel of the coverage.
+      ranks: int [m, d], from `evaluation.ranks`.
+      num_samples: its argument `num_samples`.
+      credibility: [m] in [0, 1], from `evaluation.credibility`; None for no panel of the coverage.
       names: d names of the elements; x₁, x₂, … by default.
-      path: where to save the picture, by suffix; None for nowhere.
+      path: file for the picture, or None.
 
     Raises:
       ValueError: for another shape, or ranks outside 0, …, num_samples.
@@ -64,7 +64,7 @@ def plot_calibration(
 
 
 def _draw_ranks(axes: Axes, ranks: np.ndarray, num_samples: int, label: str) -> None:
-    """A histogram whose bins are equally many ranks wide, as nearly as can be."""
+    """Draws a histogram with bins of nearly equally many ranks."""
     m = len(ranks)
     bins = int(np.clip(m // 20, 2, min(20, num_samples + 1)))
     edges = np.unique(np.round(np.linspace(0, num_samples + 1, bins + 1)))
@@ -90,7 +90,7 @@ def _draw_coverage(axes: Axes, credibility: np.ndarray) -> None:
 
 
 def _binomial_band(rows: int, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Between which counts 95 of 100 draws lie."""
+    """The 95 % interval of the count in each bin or below each level."""
     try:
         from scipy.stats import binom
     except ImportError as error:

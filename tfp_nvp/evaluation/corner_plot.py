@@ -1,4 +1,4 @@
-"""Data against samples, in one and two columns."""
+"""Plots data against samples, in one and two columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_MAX_POINTS = 5_000  # drawn as dots; more make one dark blot
+_MAX_POINTS = 5_000  # drawn as dots; more would merge
 
 
 def plot_corner(
@@ -25,17 +25,17 @@ def plot_corner(
     *,
     max_columns: int = 7,
 ) -> Figure:
-    """Marginals of one and of two columns, of the data and of a flow's samples, overlaid.
+    """Plots the marginals of one and two columns, of data and of a flow's samples.
 
-    Contours hold 39 % and 86 % of the mass, as 1σ and 2σ do of a normal distribution in
+    Contours enclose 39 % and 86 % of the mass, as 1σ and 2σ of a normal distribution in
     two dimensions. The axes span the middle 99 % of the data.
 
     Args:
       data: [n, d], n > d.
-      samples: [m, d], m > d; rows that are not finite are left out, and the legend says so.
+      samples: [m, d], m > d; rows that are not finite are omitted and counted in the legend.
       names: d column names; x₁, x₂, … by default.
-      path: where to save the picture, by suffix; None for nowhere.
-      max_columns: of more columns, the first so many are drawn, and the picture says so.
+      path: file for the picture, or None.
+      max_columns: number of columns to draw, at most, the first ones; the legend says so.
 
     Raises:
       ValueError: for arrays of other shapes, too few rows or names.
@@ -62,7 +62,7 @@ def plot_corner(
 
     low, high = np.transpose(ranges)
     inside = ((drawn >= low) & (drawn <= high)).all(axis=1)
-    # Bins for about a pixel's noise, the same for both: smoothing must widen both alike.
+    # The same bins for both, as smoothing must widen both alike.
     bins = int(np.clip(0.5 * np.sqrt(min(len(data), len(drawn))), 15, 50))
     figure = new_figure(figsize=(2.2 * shown + 1.0,) * 2)
     _overlay(figure, data, ranges, bins, labels[:shown], DATA, histtype="stepfilled", alpha=0.35)
@@ -85,7 +85,7 @@ def _overlay(
     color: str,
     **histogram: Any,
 ) -> None:
-    """One more set of rows on a corner plot."""
+    """Adds a set of rows to a corner plot."""
     try:
         import corner
     except ImportError as error:
@@ -111,7 +111,7 @@ def _overlay(
 
 
 def _draw_dots(figure: Figure, data: np.ndarray) -> None:
-    """The data themselves, under the contours."""
+    """Draws the rows under the contours."""
     d = data.shape[1]
     dots = np.random.default_rng(0).permutation(data)[:_MAX_POINTS]
     size = float(np.clip(60.0 / np.sqrt(len(dots)), 0.8, 2.5))
@@ -139,7 +139,7 @@ def _finish_corner(figure: Figure, columns: int, legend: Mapping[str, str], titl
 
 
 def _range(column: np.ndarray) -> tuple[float, float]:
-    """The middle 99 % and a little air; never empty."""
+    """The middle 99 % and a margin; never empty."""
     low, high = np.percentile(column, [0.5, 99.5])
     if not low < high:
         low, high = float(column.min()), float(column.max())

@@ -1,4 +1,4 @@
-"""A density in two dimensions."""
+"""Plots a density in two dimensions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def plot_density_2d(
     names: Sequence[str] = ("$x_1$", "$x_2$"),
     points: int = 200,
 ) -> Figure:
-    """The density of a distribution over two columns, data on top.
+    """Plots the density of a distribution over two columns, with data on top.
 
     Args:
       flow: an object with `log_prob`, or a function: [n, 2] → [n], in nats.
       ranges: (low, high) of each of the two axes.
-      data: [n, 2] to draw on top; None for none.
-      path: where to save the picture, by suffix; None for nowhere.
+      data: [n, 2] to draw on top, or None.
+      path: file for the picture, or None.
       names: of the two columns.
-      points: of the grid, along each axis.
+      points: grid points along each axis.
 
     Raises:
       ValueError: if `ranges` is not two increasing pairs, or `data` is not [n, 2].

@@ -1,7 +1,7 @@
-"""What pictures share.
+"""Helpers of the plots.
 
-Every function that draws returns a `matplotlib.figure.Figure` of its own, saves it if given a `path`,
-and leaves pyplot's state and display alone. In a notebook the figure shows itself.
+Every plot is a new `matplotlib.figure.Figure`, saved if there is a `path`; pyplot's state does not change.
+Notebooks display the returned figure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Of data and of a model, blue and orange that colour-blind eyes tell apart; and of all else.
+#: Colours of data, of a model and of all else; colour-blind readers can distinguish the blue and the orange.
 DATA, MODEL, INK = "#31688e", "#d95f02", "#444444"
 _DPI = 120
 

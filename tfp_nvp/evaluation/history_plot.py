@@ -1,4 +1,4 @@
-"""The training curve."""
+"""Plots the training curve."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None = None) -> Figure:
-    """The negative log-likelihood of each epoch, training and validation, best epoch marked.
+    """Plots the negative log-likelihood of training and validation by epoch, and marks the best epoch.
 
     Args:
-      history: what Keras' `fit` returns as `.history`: lists by name. "nll" is drawn if it
-        is there, else "loss"; each with its "val_" twin.
-      path: where to save the picture, by suffix; None for nowhere.
+      history: the `.history` of Keras' `fit`: lists by name. It draws "nll" if there is one,
+        else "loss", and the same with "val_".
+      path: file for the picture, or None.
 
     Raises:
       ValueError: if the history has neither "nll" nor "loss", or no epoch.
@@ -56,7 +56,7 @@ def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None
 
 
 def _limit_to_the_tail(axes: Axes, values: np.ndarray) -> None:
-    """Keeps a first, huge epoch from flattening all the others."""
+    """Cuts off huge values of the first epochs, which would flatten the others."""
     values = values[np.isfinite(values)]
     if values.size < 20:
         return

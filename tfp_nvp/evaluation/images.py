@@ -1,4 +1,4 @@
-"""Pictures of images: one sheet of many."""
+"""Arranges many images in one picture."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def sheet(images: Any, *, levels: int | None = None, columns: int | None = None, gap: int = 1) -> np.ndarray:
-    """Images side by side, row after row, with light lines between: uint8 [H, W, c].
+    """Arranges images in rows, with light lines between: uint8 [H, W, c].
 
     Args:
-      images: [n, h, w, c], c = 1 or 3, n at least 1: integers from 0 to `levels` − 1, or numbers in [0, 1]. What is
-        beyond is drawn as the nearest of them.
+      images: [n, h, w, c], c = 1 or 3, n at least 1: integers from 0 to `levels` − 1, or numbers in [0, 1].
+        Values outside are clipped.
       levels: number of grey levels of integers; None for numbers in [0, 1].
-      columns: images in a row; by default as many as make a square.
+      columns: images in a row; by default for a square.
       gap: width of the lines, in pixels.
 
     Raises:
@@ -48,11 +48,11 @@ def sheet(images: Any, *, levels: int | None = None, columns: int | None = None,
 def plot_images(
     rows: Mapping[str, Any], path: str | Path | None = None, *, levels: int | None = None, title: str | None = None
 ) -> Figure:
-    """Rows of images, each with its name: samples at temperatures, a way through the latent space, a ranking.
+    """Plots rows of images with names, such as samples at several temperatures or an interpolation.
 
     Args:
       rows: images [n, h, w, c] by name; all of one n and shape.
-      path: where to save the picture, by suffix; None for nowhere.
+      path: file for the picture, or None.
       levels: as for `sheet`.
       title: above the picture.
 

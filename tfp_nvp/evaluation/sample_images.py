@@ -1,4 +1,4 @@
-"""Pictures of what a model draws, while it trains."""
+"""Saves samples of a model of images while it trains."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tfp_nvp.evaluation.images import sheet
 class SampleImages(keras.callbacks.Callback):
     """Writes a sheet of samples after every few epochs: `folder/epoch_0005.png`, and to TensorBoard.
 
-    The seed is the same each time, so that the sheets show one set of images taking shape. Put it after
-    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` to draw from averaged weights.
+    The seed is the same each time, so that the sheets can be compared. Put it after
+    `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` to sample with averaged weights.
 
     Args:
-      folder: where the pictures go; None for nowhere.
-      log_dir: folder of TensorBoard's logs; None for none.
+      folder: for the pictures, or None.
+      log_dir: folder of TensorBoard's logs, or None.
       count: number of images.
       every: epochs from one sheet to the next.
       temperature: as for `Flow.sample`.
-      condition: what to draw the images given, for a conditional model: as many rows as images, in place of `count`.
+      condition: for a conditional model, a row for each image; `count` is not used then.
       seed: of the samples.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SavedModels for TensorFlow Serving, and back."""
+"""Writes, reads and queries SavedModels for TensorFlow Serving."""
 
 from tfp_nvp._names import lazy
 

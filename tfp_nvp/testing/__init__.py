@@ -1,4 +1,4 @@
-"""The verifier: does a bijector or a flow do what it says?"""
+"""The verifier of bijectors and flows."""
 
 from tfp_nvp._names import lazy
 

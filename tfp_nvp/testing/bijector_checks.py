@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_nvp.testing import guarantees
 from tfp_nvp.testing.jacobian import autodiff_log_det
 from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
-from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+from tfp_nvp.testing.subject import Subject, Tensors, compare, keywords, rows_of
 
 tfb = tfp.bijectors
 
@@ -45,31 +45,31 @@ def check_bijector(
     skip: Collection[str] = (),
     raise_on_failure: bool = True,
 ) -> Report:
-    """Checks a bijector, ours, TFP's or your own, with some of its data x.
+    """Checks a bijector, ours, TFP's or your own, on data x.
 
-        inverse_of_forward, forward_of_inverse   round trips, with no help from a cache
+        inverse_of_forward, forward_of_inverse   round trips, without a cache
         forward_log_det, inverse_log_det         against the Jacobian by automatic differentiation
-        one_pass            `forward_and_log_det` is `forward` and its log-det; so for inverse
+        one_pass            `forward_and_log_det` agrees with `forward` and its log-det; so for inverse
         batch_shapes        (), (3,) and (2, 3) agree
-        variables_tracked   whatever variable a result is computed from is in `.variables`
-        gradients           a finite one reaches each of `.trainable_variables`
+        variables_tracked   every variable that results depend on is in `.variables`
+        gradients           by each of `.trainable_variables` exist and are finite
         no_stale_results    after a weight has changed, the same tensor gives the new result
         graph, xla          `tf.function` and `jit_compile=True` agree with eager
         float64             a float64 twin agrees, if there is a `dtype` argument to build one
         saved_model         saved, loaded, and still the same
-        condition           one that is missing or unexpected raises
+        condition           a missing or unexpected one raises
 
     Args:
       bijector: injective, from one tensor to one tensor.
-      x: [..., *event], what `forward` can return; of its events the first 6 are used.
+      x: [..., *event], in the range of `forward`; the first 6 events are used.
       condition: [..., *condition_shape], one for each event; or None.
-      event_ndims: rank of an event of x. By default the least there is, and the
-        bijector's batch dimensions if it has any: all that one Jacobian is taken of.
+      event_ndims: rank of an event of x. By default the bijector's least, plus the rank of its
+        batch shape; one Jacobian is computed for each event.
       tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and 1e-8 for
-        float64: room for the rounding of a deep flow, none for a wrong formula.
+        float64: above a deep flow's rounding errors, below a wrong formula's.
       only: names of the checks to run; None for all.
-      skip: names of checks not to run. Skip the two log-dets where the bijector counts
-        another volume than that of all elements (as `tfb.CholeskyOuterProduct`, of a triangle).
+      skip: names of checks not to run. Skip the two log-dets if the bijector measures volumes
+        in fewer coordinates than elements (as `tfb.CholeskyOuterProduct`, of a triangle).
       raise_on_failure: whether to raise if a check failed.
 
     Returns:
@@ -78,7 +78,7 @@ def check_bijector(
     Raises:
       AssertionError: if a check failed, with the report's text.
       TypeError: if `bijector` is not one that can be checked.
-      ValueError: if x or the condition do not fit, or for a name that is no check's.
+      ValueError: if x or the condition do not fit, or for an unknown name of a check.
 
     >>> check_bijector(tfb.Softplus(), [0.5, 1.0, 2.0]).passed
     True
@@ -93,12 +93,12 @@ def check_bijector(
     report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
     measure_maps(report, subject)
     measure_module(report, subject, whole=subject)
-    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    report.measure("condition", partial(guarantees.condition, subject), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
 
 def measure_maps(report: Report, subject: Subject) -> None:
-    """The checks of the two maps and their log-dets."""
+    """Runs the checks of the two maps and their log-dets."""
     report.measure("inverse_of_forward", partial(_round_trip, subject, "z", "x"))
     report.measure("forward_of_inverse", partial(_round_trip, subject, "x", "z"))
     report.measure("forward_log_det", partial(_log_det, subject, "z", "x"))
@@ -107,7 +107,7 @@ def measure_maps(report: Report, subject: Subject) -> None:
 
 
 def measure_module(report: Report, subject: Subject, whole: Subject) -> None:
-    """The checks of weights, batches, graphs and files; `whole` is what graphs and files have to hold."""
+    """Runs the checks of weights, batches, graphs and files; those of graphs and files on `whole`."""
     report.measure("batch_shapes", partial(guarantees.batch_shapes, subject))
     report.measure("variables_tracked", partial(guarantees.variables_tracked, whole), tolerance=0.0)
     report.measure("gradients", partial(guarantees.gradients, subject), tolerance=0.0)
@@ -121,7 +121,7 @@ def measure_module(report: Report, subject: Subject, whole: Subject) -> None:
 def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims: int | None) -> Subject:
     """A bijector with rows of x, of z = inverse(x), and of the condition.
 
-    What it computes: x and forward_log_det of z, z and inverse_log_det of x.
+    It computes x and forward_log_det from z, and z and inverse_log_det from x.
     """
     if event_ndims is None:
         event_ndims = bijector.inverse_min_event_ndims + _batch_ndims(bijector)
@@ -132,8 +132,8 @@ def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims
         shape = condition_shape_of(bijector)
         condition_ndims = len(static_shape(condition)) - x_batch_ndims if shape is None else len(shape)
         inputs["condition"] = rows_of("condition", condition, condition_ndims, bijector.dtype)
-    # Through tf.identity, so that TFP's cache does not know which x this z is of.
-    inputs["z"] = tf.identity(bijector.inverse(tf.identity(x), **_keywords(inputs)))
+    # tf.identity keeps TFP's cache from finding the x of this z.
+    inputs["z"] = tf.identity(bijector.inverse(tf.identity(x), **keywords(inputs)))
     ndims = (bijector.inverse_event_ndims(event_ndims), event_ndims)
     two_calls = partial(_two_calls, ndims=ndims)
     one_pass = partial(_in_one_pass, ndims=ndims) if hasattr(bijector, "forward_and_log_det") else two_calls
@@ -152,31 +152,24 @@ def _batch_ndims(bijector: tfb.Bijector) -> int:
         return 0
 
 
-def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {"condition": inputs["condition"]} if "condition" in inputs else {}
-
-
 def _in_one_pass(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
-    keywords = _keywords(inputs)
-    x, forward_log_det = bijector.forward_and_log_det(inputs["z"], event_ndims=ndims[0], **keywords)
-    z, inverse_log_det = bijector.inverse_and_log_det(inputs["x"], event_ndims=ndims[1], **keywords)
+    x, forward_log_det = bijector.forward_and_log_det(inputs["z"], event_ndims=ndims[0], **keywords(inputs))
+    z, inverse_log_det = bijector.inverse_and_log_det(inputs["x"], event_ndims=ndims[1], **keywords(inputs))
     return {"x": x, "forward_log_det": forward_log_det, "z": z, "inverse_log_det": inverse_log_det}
 
 
 def _two_calls(bijector: Any, inputs: Mapping[str, tf.Tensor], *, ndims: tuple[int, int]) -> Tensors:
-    keywords = _keywords(inputs)
-
     def per_event(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tensor:
-        # TFP lets a log-det that is the same for all events have a smaller shape.
+        # TFP allows a smaller shape for a log-det that is the same for all events.
         return tf.broadcast_to(log_det, tf.shape(value)[: value.shape.rank - event_ndims])
 
-    z, x = inputs["z"], inputs["x"]
-    forward_log_det = bijector.forward_log_det_jacobian(z, event_ndims=ndims[0], **keywords)
-    inverse_log_det = bijector.inverse_log_det_jacobian(x, event_ndims=ndims[1], **keywords)
+    z, x, condition = inputs["z"], inputs["x"], keywords(inputs)
+    forward_log_det = bijector.forward_log_det_jacobian(z, event_ndims=ndims[0], **condition)
+    inverse_log_det = bijector.inverse_log_det_jacobian(x, event_ndims=ndims[1], **condition)
     return {
-        "x": bijector.forward(z, **keywords),
+        "x": bijector.forward(z, **condition),
         "forward_log_det": per_event(forward_log_det, z, ndims[0]),
-        "z": bijector.inverse(x, **keywords),
+        "z": bijector.inverse(x, **condition),
         "inverse_log_det": per_event(inverse_log_det, x, ndims[1]),
     }
 
@@ -194,7 +187,7 @@ def _log_det(subject: Subject, start: str, end: str) -> tuple[float, str]:
 
 
 def condition_shape_of(bijector: tfb.Bijector) -> tuple[int, ...] | None:
-    """The shape of one condition; None for a bijector that takes none, or, as stock ones, does not say."""
+    """The shape of one condition; None if the bijector takes none, or, as stock ones, has no `condition_shape`."""
     return getattr(bijector, "condition_shape", None)
 
 
@@ -202,12 +195,3 @@ def _one_pass(subject: Subject) -> tuple[float, str]:
     if not hasattr(subject.module, "forward_and_log_det"):
         raise Skipped("it has no `forward_and_log_det`")
     return compare(subject.expected(), subject.two_calls(subject.module, subject.fresh()))
-
-
-def _condition(subject: Subject) -> tuple[float, str]:
-    if not hasattr(subject.module, "condition_shape"):
-        raise Skipped("it has no `condition_shape`")
-    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
-    if "condition" not in subject.inputs:
-        wrong["condition"] = tf.zeros([1], subject.inputs["x"].dtype)
-    return guarantees.refuses_condition(lambda: subject.compute(subject.module, wrong), "condition" in wrong)

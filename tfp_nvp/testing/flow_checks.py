@@ -21,9 +21,9 @@ from tfp_nvp.testing.bijector_checks import (
     measure_module,
     static_shape,
 )
-from tfp_nvp.testing.report import TOLERANCES, Report, Skipped
+from tfp_nvp.testing.report import TOLERANCES, Report
 from tfp_nvp.testing.rounding import rounding_error
-from tfp_nvp.testing.subject import Subject, Tensors, compare, rows_of
+from tfp_nvp.testing.subject import Subject, Tensors, compare, keywords, rows_of
 
 tfd = tfp.distributions
 
@@ -49,7 +49,7 @@ NAMES = (
     "condition",
 )
 
-#: Stateless, so that stock distributions too give the same samples for it.
+#: A stateless seed, so that stock distributions too repeat their samples.
 SEED = (11, 12)
 
 
@@ -63,29 +63,29 @@ def check_flow(
     skip: Collection[str] = (),
     raise_on_failure: bool = True,
 ) -> Report:
-    """Checks a flow, ours or a `tfd.TransformedDistribution`, with some of its data x.
+    """Checks a flow, ours or a `tfd.TransformedDistribution`, on data x.
 
         inverse_of_forward … one_pass   its bijector, as in `check_bijector`
-        log_prob            is that of the base at z plus the log-det
+        log_prob            equals the base's at z plus the log-det
         sample_shapes       sample shape, then batch, then event, for (), 3 and [2, 3]
-        sample_log_prob     samples come with the density that `log_prob` gives them
-        equal_seeds         give equal samples, and other seeds others
+        sample_log_prob     `experimental_sample_and_log_prob` agrees with `log_prob`
+        equal_seeds         give equal samples, and other seeds other ones
         batch_shapes        (), (3,) and (2, 3) agree
-        variables_tracked   whatever variable a result is computed from is in `.variables`
-        gradients           of `log_prob`: a finite one reaches each of `.trainable_variables`
+        variables_tracked   every variable that results depend on is in `.variables`
+        gradients           of `log_prob` by each of `.trainable_variables` exist and are finite
         no_stale_results    after a weight has changed, the same tensor gives the new `log_prob`
         graph               `tf.function` agrees with eager, samples too
         xla                 `jit_compile=True` agrees with eager
-        xla_samples         samples of `jit_compile=True` come with the density that eager gives them
+        xla_samples         the same as sample_log_prob, for samples of `jit_compile=True`
         float64             a float64 twin agrees, if there is a `dtype` argument to build one
         saved_model         saved, loaded, and still the same, samples too
-        condition           one that is missing or unexpected raises
+        condition           a missing or unexpected one raises
 
-    Any other distribution can be given; what needs a bijector is then skipped.
+    For any other distribution, checks of a bijector are omitted.
 
     Args:
       flow: the distribution.
-      x: [..., *batch_shape, *event_shape]; of its rows the first 6 are used.
+      x: [..., *batch_shape, *event_shape]; the first 6 rows are used.
       condition: [..., *condition_shape], one for each row; or None.
       tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and
         1e-8 for float64.
@@ -99,7 +99,7 @@ def check_flow(
     Raises:
       AssertionError: if a check failed, with the report's text.
       TypeError: if `flow` is not a distribution.
-      ValueError: if x or the condition do not fit, or for a name that is no check's.
+      ValueError: if x or the condition do not fit, or for an unknown name of a check.
 
     >>> base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
     >>> stock = tfd.TransformedDistribution(base, tfp.bijectors.Sigmoid())
@@ -123,9 +123,10 @@ def check_flow(
         ("equal_seeds", _equal_seeds),
     ):
         report.measure(name, partial(check, subject))
-    measure_module(report, subject, whole=Subject(flow, _log_prob_and_samples, _log_prob, inputs))
+    whole = Subject(flow, _log_prob_and_samples, _log_prob, inputs)
+    measure_module(report, subject, whole)
     report.measure("xla_samples", partial(_xla_samples, subject))
-    report.measure("condition", partial(_condition, subject), tolerance=0.0)
+    report.measure("condition", partial(guarantees.condition, whole), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
 
@@ -135,7 +136,7 @@ def _inputs(flow: Any, x: Any, condition: Any, row_ndims: int) -> Tensors:
         shape = as_fittable(flow).condition_shape
         ndims = len(static_shape(condition)) - (len(static_shape(x)) - row_ndims) if shape is None else len(shape)
         rows = rows_of("condition", condition, ndims, flow.dtype)
-        # Between the rows and a condition's own dimensions, ones that broadcast with the batch.
+        # Dimensions of 1 after the rows broadcast with the batch.
         inputs["condition"] = tf.reshape(rows, (rows.shape[0], *[1] * len(flow.batch_shape), *rows.shape[1:]))
     return inputs
 
@@ -159,12 +160,8 @@ def _bijector_condition(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor
     return tf.broadcast_to(inputs["condition"], (*batch, *shape))
 
 
-def _keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {"condition": inputs["condition"]} if "condition" in inputs else {}
-
-
 def _log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
-    return {"log_prob": flow.log_prob(inputs["x"], **_keywords(inputs))}
+    return {"log_prob": flow.log_prob(inputs["x"], **keywords(inputs))}
 
 
 def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
@@ -172,17 +169,17 @@ def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors
 
 
 def _sample(flow: Any, sample_shape: Any, inputs: Mapping[str, tf.Tensor], seed: Any = SEED) -> tf.Tensor:
-    return flow.sample(sample_shape, seed=tf.constant(seed, tf.int32), **_keywords(inputs))
+    return flow.sample(sample_shape, seed=tf.constant(seed, tf.int32), **keywords(inputs))
 
 
 def _sum_of_parts(flow: Any, inputs: Mapping[str, tf.Tensor]) -> tuple[float, str]:
     condition = _bijector_condition(flow, inputs)
-    keywords = {} if condition is None else {"condition": condition}
+    given = {} if condition is None else {"condition": condition}
     x = tf.identity(inputs["x"])
-    z = tf.identity(flow.bijector.inverse(x, **keywords))
-    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **keywords)
+    z = tf.identity(flow.bijector.inverse(x, **given))
+    log_det = flow.bijector.inverse_log_det_jacobian(x, event_ndims=len(flow.event_shape), **given)
     takes_condition = as_fittable(flow.distribution).condition_shape is not None
-    log_prob = flow.distribution.log_prob(z, **_keywords(inputs) if takes_condition else {})
+    log_prob = flow.distribution.log_prob(z, **keywords(inputs) if takes_condition else {})
     return compare(_log_prob(flow, inputs), {"log_prob": log_prob + log_det})
 
 
@@ -203,8 +200,8 @@ def _sample_shapes(subject: Subject) -> tuple[float, str]:
 
 
 def _sample_log_prob(subject: Subject) -> tuple[float, str]:
-    flow, keywords = subject.module, _keywords(subject.inputs)
-    samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **keywords)
+    flow, condition = subject.module, keywords(subject.inputs)
+    samples, log_prob = flow.experimental_sample_and_log_prob(4, seed=tf.constant(SEED, tf.int32), **condition)
     return _compare_densities(subject, samples, log_prob)
 
 
@@ -212,7 +209,7 @@ def _xla_samples(subject: Subject) -> tuple[float, str]:
     # XLA draws other numbers for the same seed, so the samples themselves can't be compared.
     def sample_and_log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
         seed = tf.constant(SEED, tf.int32)
-        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **_keywords(inputs))
+        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **keywords(inputs))
         return {"samples": samples, "log_prob": log_prob}
 
     drawn = guarantees.run_xla(dataclasses.replace(subject, compute=sample_and_log_prob))
@@ -221,10 +218,10 @@ def _xla_samples(subject: Subject) -> tuple[float, str]:
 
 def _compare_densities(subject: Subject, samples: tf.Tensor, log_prob: tf.Tensor) -> tuple[float, str]:
     """Compares the densities that came with samples to those that `log_prob` gives them, as far as x is exact."""
-    flow, keywords = subject.module, _keywords(subject.inputs)
+    flow, condition = subject.module, keywords(subject.inputs)
 
     def of_samples(x: tf.Tensor) -> tf.Tensor:
-        return flow.log_prob(x, **keywords)
+        return flow.log_prob(x, **condition)
 
     right = of_samples(tf.identity(samples))
     allowed = rounding_error(of_samples, tf.identity(samples), _num_layers(flow))
@@ -244,13 +241,3 @@ def _equal_seeds(subject: Subject) -> tuple[float, str]:
     if np.array_equal(other, samples["samples"]):
         return math.inf, "another seed gives the same samples"
     return error, remark
-
-
-def _condition(subject: Subject) -> tuple[float, str]:
-    flow = subject.module
-    if not hasattr(flow, "condition_shape"):
-        raise Skipped("it has no `condition_shape`")
-    wrong = {name: value for name, value in subject.fresh().items() if name != "condition"}
-    if "condition" not in subject.inputs:
-        wrong["condition"] = tf.zeros([1], flow.dtype)
-    return guarantees.refuses_condition(lambda: _log_prob_and_samples(flow, wrong), "condition" in wrong)

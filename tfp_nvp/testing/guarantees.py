@@ -1,11 +1,10 @@
-"""The checks that bijectors and flows share. Each returns an error and a remark."""
+"""The checks of both bijectors and flows. Each returns an error and a remark."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,7 +17,7 @@ from tfp_nvp.testing.subject import NUM_ROWS, Subject, Tensors, compare
 
 
 def variables_tracked(subject: Subject) -> tuple[float, str]:
-    """Every variable that a result is computed from is in `.variables`; the error is how many are not."""
+    """Every variable that results depend on is in `.variables`; the error is how many are not."""
     tracked = {id(variable) for variable in tf_variables(subject.module)}
     missing = [variable for variable in used_variables(subject) if id(variable) not in tracked]
     described = ", ".join(f"{variable.name} {variable.shape.as_list()}" for variable in missing[:5])
@@ -47,12 +46,12 @@ def gradients(subject: Subject) -> tuple[float, str]:
 
 
 def no_stale_results(subject: Subject) -> tuple[float, str]:
-    """After a weight was assigned, the same tensors give what new ones give."""
+    """After weights are assigned, the same tensors and copies of them give equal results."""
     by_id = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(subject))}
     variables = [variable for variable in by_id.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
-    before = subject.two_calls(subject.module, subject.inputs)  # held on to: a cache forgets what nobody holds
+    before = subject.two_calls(subject.module, subject.inputs)  # kept, as a cache holds weak references
     weights = [variable.numpy() for variable in variables]
     try:
         for variable, weight in zip(variables, weights, strict=True):
@@ -69,25 +68,25 @@ def no_stale_results(subject: Subject) -> tuple[float, str]:
 
 
 def graph(subject: Subject) -> tuple[float, str]:
-    """A `tf.function` computes what eager execution does."""
+    """A `tf.function` agrees with eager execution."""
     return compare(subject.traced(subject.fresh()), subject.expected())
 
 
 def xla(subject: Subject) -> tuple[float, str]:
-    """XLA computes what eager execution does."""
+    """XLA agrees with eager execution."""
     return compare(run_xla(subject), subject.expected())
 
 
 def run_xla(subject: Subject) -> Tensors:
-    """What the subject computes, compiled by XLA."""
+    """Computes the subject, compiled by XLA."""
     function = tf.function(lambda inputs: subject.compute(subject.module, inputs), jit_compile=True)
     inputs = subject.fresh()
-    # The concrete function, as calling the other counts towards TensorFlow's warning of many retracings.
+    # Calling `function` itself would count towards TensorFlow's warning about retracing.
     return function.get_concrete_function(inputs)(inputs)
 
 
 def saved_model(subject: Subject) -> tuple[float, str]:
-    """A SavedModel of any batch size, loaded again, computes the same."""
+    """A SavedModel with any batch size, loaded again, computes the same."""
     specs = {
         name: tf.TensorSpec([None, *value.shape[1:]], value.dtype, name=name) for name, value in subject.inputs.items()
     }
@@ -103,7 +102,7 @@ def saved_model(subject: Subject) -> tuple[float, str]:
 
 
 def batch_shapes(subject: Subject) -> tuple[float, str]:
-    """Batches of shape (3,) and (2, 3) give the results of their rows, each computed alone with batch shape ()."""
+    """Batches of shape (3,) and (2, 3) agree with their rows, computed one by one with batch shape ()."""
     alone = [subject.compute(subject.module, subject.row(i)) for i in range(NUM_ROWS)]
     worst, where = 0.0, ""
     for shape in ((3,), (2, 3)):
@@ -118,7 +117,7 @@ def batch_shapes(subject: Subject) -> tuple[float, str]:
 
 
 def float64(subject: Subject) -> tuple[float, str]:
-    """The same module, built in float64 with the same weights, computes the same."""
+    """The module agrees with one of float64 with the same weights."""
     twin = float64_twin(subject.module)
     inputs = {
         name: tf.cast(value, tf.float64) if value.dtype.is_floating else value for name, value in subject.inputs.items()
@@ -127,7 +126,7 @@ def float64(subject: Subject) -> tuple[float, str]:
 
 
 def float64_twin(module: Any) -> Any:
-    """`module` built again with `dtype="float64"`, its weights copied over by their order."""
+    """Builds `module` again with `dtype="float64"`, and copies its weights in order."""
     if "dtype" not in module.parameters:
         raise Skipped("its constructor has no argument `dtype`, so it can't be built again in float64")
     if module.dtype != tf.float32:
@@ -145,27 +144,33 @@ def float64_twin(module: Any) -> Any:
 
 
 def _in_float64(argument: Any) -> Any:
-    """A Keras layer, given as an argument, as a new one of float64; anything else as it is."""
+    """Builds a Keras layer again in float64; returns any other argument unchanged."""
     if isinstance(argument, keras.layers.Layer):
         return type(argument).from_config({**argument.get_config(), "dtype": "float64"})
     return argument
 
 
 def used_variables(subject: Subject) -> list[tf.Variable]:
-    """The variables, trainable or not, that results are computed from."""
+    """The variables, trainable or not, that results depend on."""
     with tf.GradientTape() as tape:
         subject.expected()
     used = {id(variable): variable for variable in tape.watched_variables()}
-    # A graph also knows the variables that are not trainable. What can't be traced fails the check of graphs.
+    # A graph also has the variables that are not trainable. The check of graphs reports a failure to trace.
     with contextlib.suppress(Exception):
         used |= {id(variable): variable for variable in subject.traced.graph.variables}
     return list(used.values())
 
 
-def refuses_condition(compute: Callable[[], Any], given: bool) -> tuple[float, str]:
-    """Computing with a condition that is missing, or `given` where none is taken, raises."""
+def condition(subject: Subject) -> tuple[float, str]:
+    """Computing without the condition that the module takes, or with one that it does not take, raises."""
+    if not hasattr(subject.module, "condition_shape"):
+        raise Skipped("it has no `condition_shape`")
+    inputs = subject.fresh()
+    is_missing = inputs.pop("condition", None) is not None
+    if not is_missing:
+        inputs["condition"] = tf.zeros([1], inputs["x"].dtype)
     try:
-        compute()
+        subject.compute(subject.module, inputs)
     except (TypeError, ValueError):
         return 0.0, ""
-    return 1.0, "an unexpected condition is accepted" if given else "a missing condition is accepted"
+    return 1.0, "a missing condition is accepted" if is_missing else "an unexpected condition is accepted"

@@ -1,11 +1,11 @@
-"""What a verifier found."""
+"""The report of a verifier."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-#: Largest error, relative to 1 + |value|, of a right result in each dtype.
+#: Largest error, relative to 1 + |value|, of a correct result in each dtype.
 TOLERANCES = {"bfloat16": 1e-1, "float16": 3e-2, "float32": 1e-3, "float64": 1e-8}
 
 
@@ -15,9 +15,9 @@ class Skipped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One guarantee and how far it was missed.
+    """The result of one check.
 
-    `error` is relative to 1 + |right value|, or a count; None where nothing was measured.
+    `error` is relative to 1 + |correct value|, or a count; None if nothing was measured.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Report:
     `report["forward_log_det"]` is the check of that name.
 
     Args:
-      subject: what was checked, in words.
+      subject: a name of the bijector or flow.
       tolerance: largest error of a check that passes.
       names: every name a check can have.
       only: the names to run, or None for all.
@@ -76,9 +76,9 @@ class Report:
         return not self.failed
 
     def measure(self, name: str, check: Callable[[], tuple[float, str]], tolerance: float | None = None) -> None:
-        """Runs one check, a function of nothing that returns an error and a remark, and notes the outcome.
+        """Runs a check, which returns an error and a remark, and records the outcome.
 
-        A check that raises has failed, whatever it raises, except `Skipped`.
+        A check that raises has failed, unless it raises `Skipped`.
         """
         if name not in self._only:
             return
@@ -95,13 +95,13 @@ class Report:
             message = f"{type(exception).__name__}: {first_line[:300]}"
             self.checks.append(Check(name, "failed", message=message))
         else:
-            passed = error <= tolerance  # so that NaN fails
+            passed = error <= tolerance  # false for NaN
             self.checks.append(
                 Check(name, "passed" if passed else "failed", error, tolerance, "" if passed else message)
             )
 
     def raise_on_failure(self) -> Report:
-        """This report, or an `AssertionError` with its text if a check failed."""
+        """Returns the report; raises `AssertionError` with its text if a check failed."""
         if not self.passed:
             raise AssertionError(str(self))
         return self
@@ -120,8 +120,8 @@ class Report:
 
     def __str__(self) -> str:
         count = len(self.failed)
-        found = f"{count} of {len(self)} checks failed" if count else f"{len(self)} checks, none failed"
-        return "\n".join([f"{self.subject}: {found}", *(f"  {check}" for check in self.checks)])
+        outcome = f"{count} of {len(self)} checks failed" if count else f"{len(self)} checks, none failed"
+        return "\n".join([f"{self.subject}: {outcome}", *(f"  {check}" for check in self.checks)])
 
     def __repr__(self) -> str:
         return f"<Report {str(self).splitlines()[0]}>"

@@ -1,4 +1,4 @@
-"""What is checked: a module, what is computed with it, and of which rows."""
+"""The subject of the checks: a module, a computation with it, and rows to compute."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import tensorflow as tf
 
 Tensors = dict[str, tf.Tensor]
 
-#: As many rows as the largest batch shape that is tried, (2, 3).
+#: The number of rows in the largest batch shape of the checks, (2, 3).
 NUM_ROWS = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A module, the function of it that has to come out right, and rows to compute it of.
+    """A module, a function to check, and its inputs.
 
-    `compute(module, inputs)` takes and returns tensors by name, each with any batch shape in
-    front of its row. `inputs` have the batch shape [n]. `two_calls` computes the same by TFP's
-    value and log-det methods, one call each.
+    `compute(module, inputs)` takes and returns tensors by name, each a batch of any shape of
+    rows. `inputs` have the batch shape [n]. `two_calls` computes the same by separate calls of
+    TFP's value and log-det methods.
     """
 
     module: tf.Module
@@ -33,19 +33,19 @@ class Subject:
 
     @functools.cached_property
     def traced(self) -> Any:
-        """The concrete function of `compute`, traced once."""
+        """`compute` as a concrete function, traced once."""
         return tf.function(lambda inputs: self.compute(self.module, inputs)).get_concrete_function(self.fresh())
 
     def fresh(self) -> Tensors:
-        """The inputs as tensors that no cache has seen."""
+        """The inputs as new tensors, which no cache holds."""
         return {name: tf.identity(value) for name, value in self.inputs.items()}
 
     def expected(self) -> Tensors:
-        """What the module computes now, eagerly, of all rows at once."""
+        """Computes all rows at once, eagerly."""
         return self.compute(self.module, self.fresh())
 
     def batch(self, shape: tuple[int, ...]) -> Tensors:
-        """The first rows, in a batch of that shape."""
+        """The first rows, as a batch of the given shape."""
         count = math.prod(shape)
         return {name: tf.reshape(value[:count], (*shape, *value.shape[1:])) for name, value in self.inputs.items()}
 
@@ -54,8 +54,13 @@ class Subject:
         return {name: value[index] for name, value in self.inputs.items()}
 
 
+def keywords(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """`condition=` where the inputs have one."""
+    return {"condition": inputs["condition"]} if "condition" in inputs else {}
+
+
 def rows_of(name: str, value: Any, row_ndims: int, dtype: tf.DType | None) -> tf.Tensor:
-    """`value` [..., *row] as `NUM_ROWS` rows [n, *row], its own over and over if it has fewer."""
+    """Returns `NUM_ROWS` rows [n, *row] of `value` [..., *row], repeated if it has fewer."""
     value = tf.convert_to_tensor(value, dtype_hint=dtype)
     if dtype is not None and value.dtype != dtype:
         value = tf.cast(value, dtype)
@@ -68,7 +73,7 @@ def rows_of(name: str, value: Any, row_ndims: int, dtype: tf.DType | None) -> tf
 
 
 def compare(actual: Mapping[str, tf.Tensor], expected: Mapping[str, tf.Tensor]) -> tuple[float, str]:
-    """The largest |actual − expected| / (1 + |expected|) of the tensors of the same names, and where it is."""
+    """The largest |actual − expected| / (1 + |expected|) of tensors by name, and a remark with its place."""
     worst, remark = 0.0, ""
     for name, right in expected.items():
         a, b = np.asarray(actual[name], np.float64), np.asarray(right, np.float64)

@@ -1,4 +1,4 @@
-"""A client of TensorFlow Serving: arrays in, arrays or exceptions out."""
+"""A client of TensorFlow Serving that takes and returns arrays."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from tfp_nvp.serving._folders.versions import LARGEST
 
 
 class Client(Queries):
-    """A served flow at a distance: the methods of `ServedFlow`, answered by a model server.
+    """The methods of `ServedFlow`, answered by a model server.
 
-    Every signature is a function of its inputs alone, so a request may be sent twice without harm. It is sent again
-    where the server was too busy to run it or the connection was lost (UNAVAILABLE; over REST 502 and 503 too), after
-    a growing and random pause; never after a timeout, when a server that can't keep up would only get more to do.
+    A request may safely be sent twice, as its outputs depend on its inputs only. It is sent again, after a growing and
+    random pause, if the server was too busy to run it or the connection was lost (UNAVAILABLE; over REST also 502 and
+    503); but not after a timeout, which would add to the load of a slow server.
 
-    Arrays of any length go in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server,
-    and memory mapped from a file is not read at once, nor cast to the model's dtype. One client may be used by several
-    threads. Strings are answered as bytes, as `ServedFlow` does.
+    Arrays are sent in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server. An array
+    mapped from a file is read and cast chunk by chunk. Several threads may share a client. Strings are returned as
+    bytes, as by `ServedFlow`.
 
     Args:
-      address: "grpc://host:8500" or "http://host:8501" ("grpcs" and "https" are encrypted; "https" has port 443 and
-        "http" 80 unless told). gRPC needs the package
-        `tensorflow-serving-api`, REST `requests`; `pip install tfp-nvp[client]` gets both.
+      address: "grpc://host:8500" or "http://host:8501"; "grpcs" and "https" are encrypted. The default port of "https"
+        is 443, of "http" 80. gRPC needs the package `tensorflow-serving-api`, REST `requests`; `pip install
+        tfp-nvp[client]` installs both.
       model: the name it is served under.
-      version: a number, or a label ("stable"); by default the server chooses: its newest.
+      version: a number, or a label ("stable"); by default the server's newest.
       timeout: seconds for one chunk, from the first try to the last byte of the answer, pauses included.
-      retries: how many times more a chunk may be sent.
-      chunk_rows: rows a request, at most; not above the server's `max_batch_size` if it batches and does not split.
-      concurrency: requests on their way at once.
+      retries: how many times a chunk may be sent again.
+      chunk_rows: rows per request, at most; not above the server's `max_batch_size` if it batches and does not split.
+      concurrency: requests sent at once.
 
     Raises:
       ValueError: if an argument is out of its range.
-      ImportError: with the way out, if the package for the address is missing.
+      ImportError: if the package for the address is missing.
 
-    What a server answers with an error raises `serving.NotFound` (a `LookupError`), `InvalidRequest` (a
-    `ValueError`), `TimedOut` (a `TimeoutError`), `Unavailable` (a `ConnectionError`) or another `ServingError`.
+    A server's errors raise `serving.NotFound` (a `LookupError`), `InvalidRequest` (a `ValueError`), `TimedOut` (a
+    `TimeoutError`), `Unavailable` (a `ConnectionError`) or another `ServingError`.
 
-    >>> client = Client("grpc://localhost:8500", "two_moons")      # connects when it is first asked
+    >>> client = Client("grpc://localhost:8500", "two_moons")      # connects at the first request
     >>> client.close()
     """
 
@@ -81,7 +81,7 @@ class Client(Queries):
 
     @property
     def signatures(self) -> list[str]:
-        """The names of what the server offers."""
+        """The names of the server's signatures."""
         return sorted(set(self._known()) - {"serving_default"})
 
     def status(self) -> dict[int, str]:
@@ -89,7 +89,7 @@ class Client(Queries):
         return self._patiently(self._transport.status)
 
     def wait_until_available(self, version: int | None = None, timeout: float = 60.0) -> None:
-        """Returns when a version is served, any one or this one; raises the last error after `timeout` seconds."""
+        """Waits until this version, or any, is served; raises the last error after `timeout` seconds."""
         self._check_open()
         end = time.monotonic() + checks.positive("timeout", timeout)
         version = None if version is None else checks.integer("version", version, 1)
@@ -106,11 +106,11 @@ class Client(Queries):
             time.sleep(0.1)
 
     def refresh(self) -> None:
-        """Forgets what the server offered: asked again next time. For a new version with other inputs."""
+        """Forgets the signatures, to ask for them again: for a new version with other inputs."""
         self._metadata = {}
 
     def close(self) -> None:
-        """Ends its threads and connections. What is asked afterwards raises `ServingError`."""
+        """Ends its threads and connections. Later requests raise `ServingError`."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._transport.close()
@@ -144,14 +144,16 @@ class Client(Queries):
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
         n = len(next(iter(inputs.values())))
         wanted, specs = self._known()[signature]
-        if not n:  # there is nothing to ask; REST has no shape for it
+        if not n:  # no request: REST can't express an empty array's shape
             shapes = {name: [0, *(size or 0 for size in spec.shape[1:])] for name, spec in specs.items()}
             return {name: np.empty(shapes[name], spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
         starts = range(0, n, self.chunk_rows)
 
         def ask(start: int) -> Arrays:
-            parts = {name: rows[start : start + self.chunk_rows] for name, rows in inputs.items()}
-            chunk = {name: np.ascontiguousarray(in_dtype(part, wanted[name])) for name, part in parts.items()}
+            chunk = {
+                name: np.ascontiguousarray(in_dtype(rows[start : start + self.chunk_rows], wanted[name]))
+                for name, rows in inputs.items()
+            }
             return self._patiently(lambda timeout: self._transport.predict(signature, chunk, specs, timeout))
 
         if len(starts) == 1:
@@ -164,12 +166,12 @@ class Client(Queries):
                         outputs[name] = np.empty([n, *rows.shape[1:]], rows.dtype)
                     outputs[name][start : start + len(rows)] = rows
         except (RuntimeError, CancelledError):
-            self._check_open()  # of the pool or the connection, which another thread closed meanwhile
+            self._check_open()  # another thread may have closed the pool or the connection
             raise
         return outputs
 
     def _patiently(self, ask: Callable[..., Any]) -> Any:
-        """`ask(timeout=...)`, again after `Unavailable`, as often as `retries` and as long as `timeout` allow."""
+        """Calls `ask(timeout=...)`, again after `Unavailable`, as far as `retries` and `timeout` allow."""
         self._check_open()
         end = time.monotonic() + self.timeout
         for tries_left in range(self.retries, -1, -1):
@@ -186,7 +188,7 @@ class Client(Queries):
 def _in_order(
     pool: ThreadPoolExecutor, call: Callable[[int], Any], items: range, ahead: int
 ) -> Iterator[tuple[int, Any]]:
-    """(item, call(item)) in order, no more than `ahead` of them begun and not yet taken."""
+    """Yields (item, call(item)) in order; at most `ahead` calls are submitted and not yet yielded."""
     waiting: deque[tuple[int, Future]] = deque()
     left = iter(items)
     try:

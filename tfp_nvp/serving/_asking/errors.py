@@ -1,10 +1,10 @@
-"""What a model server's errors are in Python."""
+"""The exceptions for a model server's errors."""
 
 from __future__ import annotations
 
 
 class ServingError(RuntimeError):
-    """A model server answered with an error; `code` is gRPC's name of it, such as "INTERNAL"."""
+    """A model server answered with an error; `code` is its name in gRPC, such as "INTERNAL"."""
 
     code = "UNKNOWN"
 
@@ -28,14 +28,14 @@ class TimedOut(ServingError, TimeoutError):
 
 
 class Unavailable(ServingError, ConnectionError):
-    """Nobody listens, or the server is too busy and has not run the request."""
+    """No server listens, or it is too busy and has not run the request."""
 
     code = "UNAVAILABLE"
 
 
 def error_of(code: str, message: str) -> ServingError:
     """The exception for a gRPC status code."""
-    kinds: dict[str, type[ServingError]] = {
+    error_types: dict[str, type[ServingError]] = {
         "NOT_FOUND": NotFound,
         "INVALID_ARGUMENT": InvalidRequest,
         "FAILED_PRECONDITION": InvalidRequest,  # an unknown signature
@@ -43,6 +43,6 @@ def error_of(code: str, message: str) -> ServingError:
         "DEADLINE_EXCEEDED": TimedOut,
         "UNAVAILABLE": Unavailable,
     }
-    error = kinds.get(code, ServingError)(message)
+    error = error_types.get(code, ServingError)(message)
     error.code = code
     return error

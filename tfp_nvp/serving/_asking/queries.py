@@ -1,4 +1,4 @@
-"""What can be asked of a served flow, as methods on arrays."""
+"""The queries to a served flow, as methods on arrays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Arrays = dict[str, np.ndarray]
 class Queries(abc.ABC):
     """The signatures of a served flow as methods, on NumPy arrays.
 
-    A subclass says which signatures there are, `_inputs_of`, and how rows are run through one, `_run_rows`.
+    A subclass implements `signatures`, `_where`, `_inputs_of` and `_run_rows`.
     """
 
     @property
     @abc.abstractmethod
     def signatures(self) -> list[str]:
-        """The names of what is offered."""
+        """The names of the signatures."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -32,7 +32,7 @@ class Queries(abc.ABC):
 
     @property
     def event_dtype(self) -> tf.DType:
-        """Dtype of events: an integer one of what was `Dequantized`."""
+        """Dtype of events; an integer one for a `Dequantized` distribution."""
         return self._inputs_of("log_prob")["x"].dtype
 
     @property
@@ -42,17 +42,17 @@ class Queries(abc.ABC):
         return {name: tuple(spec.shape[1:].as_list()) for name, spec in specs.items() if name not in ("x", "seed")}
 
     def log_prob(self, x: Any, condition: Any = None, *, seed: int = 0) -> np.ndarray:
-        """Log-density in nats: [n, *event_shape] → [n]. Noise that integers need is drawn from `seed`, row by row."""
+        """Log-density in nats: [n, *event_shape] → [n]. The noise of integers is drawn from `seed`, row by row."""
         return self._answer("log_prob", len(x), condition, x=x, **self._noise("log_prob", len(x), seed))["log_prob"]
 
     def sample(self, n: int, *, seed: int = 0, condition: Any = None, temperature: Any = None) -> np.ndarray:
-        """n samples [n, *event_shape]: row i is drawn with the seed (`seed`, i).
+        """Draws n samples [n, *event_shape], row i with the seed (`seed`, i).
 
         Args:
           n: an int, at least 0.
-          seed: an int from 0 to 2³² − 1, as each row's is of 32 bits.
-          condition: n rows, or a single one for all; a dict by input name if there are several.
-          temperature: one number, or [n]; latents are drawn towards the base's mean by it.
+          seed: an int from 0 to 2³² − 1.
+          condition: n rows, or one row for all; a dict by input name if there are several.
+          temperature: a number, or [n]; it scales the latents' distances from the base's mean.
         """
         seeds = _seeds(checks.integer("n", n, 0), seed)
         if temperature is None:
@@ -70,15 +70,15 @@ class Queries(abc.ABC):
         return outputs["x"], outputs.get("log_det")
 
     def score(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [n] of an `AnomalyDetector`, larger for what is less likely, and whether each is an anomaly [n]."""
+        """Scores [n] of an `AnomalyDetector`, larger for less likely rows, and whether each is an anomaly [n]."""
         outputs = self._answer("score", len(x), x=x)
         return outputs["score"], outputs["is_anomaly"]
 
     def predict(self, signature: str, inputs: Mapping[str, Any]) -> Arrays:
-        """The outputs of any signature by name, of rows by name.
+        """Returns the outputs of any signature by name, given rows by name.
 
         Raises:
-          ValueError: if there is no such signature, or inputs are missing, left over, or of other shapes.
+          ValueError: if there is no such signature, or inputs are missing, unexpected, or of other shapes.
         """
         specs = self._inputs_of(signature)
         if set(inputs) != set(specs):
@@ -96,22 +96,22 @@ class Queries(abc.ABC):
     @property
     @abc.abstractmethod
     def _where(self) -> str:
-        """What is asked, for messages."""
+        """The model's place, for messages."""
 
     @abc.abstractmethod
     def _inputs_of(self, signature: str) -> dict[str, tf.TensorSpec]:
-        """What a signature takes, by name; raises `ValueError` if there is no such signature."""
+        """Specs of a signature's inputs by name; raises `ValueError` if there is no such signature."""
 
     @abc.abstractmethod
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
-        """The outputs of inputs whose shapes fit, of equally many rows; `in_dtype` is still to be asked of each."""
+        """Runs a signature on inputs of the right shapes and equally many rows; casts them with `in_dtype`."""
 
     def _answer(self, signature: str, n: int, condition: Any = None, **inputs: Any) -> Arrays:
         if condition is not None:
             inputs |= condition if isinstance(condition, Mapping) else {"condition": condition}
         specs = self._inputs_of(signature)
         for key, value in inputs.items():
-            # A single condition or temperature is that of all rows, of none too; what they are the condition of is not.
+            # A condition or temperature with one row is broadcast to all rows; `x` and `z` are not broadcast.
             if key in specs and (key not in ("x", "z") or np.ndim(value) == specs[key].shape.rank):
                 inputs[key] = _as_rows(value, specs[key], n)
             elif key in specs:
@@ -121,18 +121,18 @@ class Queries(abc.ABC):
         return self.predict(signature, inputs)
 
     def _noise(self, signature: str, n: int, seed: int) -> Arrays:
-        """Seeds of n rows, if a signature takes them."""
+        """Seeds of n rows, if a signature has this input."""
         return {"seed": _seeds(n, seed)} if "seed" in self._inputs_of(signature) else {}
 
 
 def _seeds(n: int, seed: int) -> np.ndarray:
-    """(seed, i) for each row; int32 [n, 2]."""
+    """The seeds (seed, i) of the rows; int32 [n, 2]."""
     first = np.asarray([checks.integer("seed", seed, 0, 2**32 - 1)], np.uint32).view(np.int32)
     return np.stack([np.broadcast_to(first, [n]), np.arange(n, dtype=np.int32)], axis=-1)
 
 
 def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
-    """`value` as n rows, of whatever dtype it has; a single one is repeated."""
+    """Broadcasts `value` to n rows, in its own dtype."""
     array = np.asarray(value)
     if array.ndim == spec.shape.rank - 1:
         array = np.broadcast_to(array, [n, *array.shape])
@@ -142,10 +142,10 @@ def _as_rows(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
 
 
 def in_dtype(rows: np.ndarray, spec: tf.TensorSpec) -> np.ndarray:
-    """Rows in the dtype of `spec`: a copy, if they have another, so large arrays are given in parts.
+    """Casts rows to the dtype of `spec`. Large arrays are passed in parts, as a cast copies.
 
     Raises:
-      ValueError: if they are integers there that change the values.
+      ValueError: if a cast to integers changes the values.
     """
     if spec.dtype == tf.string:
         return rows.astype(object)

@@ -1,4 +1,4 @@
-"""An exported flow, back in Python."""
+"""Loads an exported flow in Python."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from tfp_nvp.serving._folders.versions import versions
 
 
 def load(path: str | os.PathLike) -> ServedFlow:
-    """The flow that `export` wrote: of a version's folder, or the newest version of a model's folder.
+    """Loads a version's folder written by `export`, or the newest version in a model's folder.
 
     Raises:
       FileNotFoundError: if there is none.
-      ValueError: if the folder is not whole: a file is missing, cut short or changed.
+      ValueError: if a file of the folder is missing, cut short or changed.
     """
     folder = Path(path)
     if not (folder / "saved_model.pb").exists():
-        found = versions(folder)
-        if not found:
+        numbers = versions(folder)
+        if not numbers:
             raise FileNotFoundError(f"No exported model in {folder}: neither saved_model.pb nor a folder of versions.")
-        folder = folder / str(found[-1])
+        folder = folder / str(numbers[-1])
     return ServedFlow(folder)
 
 
 class ServedFlow(Queries):
     """The signatures of a version's folder as methods, on NumPy arrays.
 
-    What a server answers, without a server and without the code that made the flow.
+    It gives a server's answers, without a server and without the code of the flow.
 
     Args:
       folder: a version's folder.
 
     Raises:
-      ValueError: if the folder is not whole: a file is missing, cut short or changed.
+      ValueError: if a file of the folder is missing, cut short or changed.
 
     >>> import tempfile, tfp_nvp
     >>> flow = tfp_nvp.RealNVP([2], num_layers=2, hidden_units=[8], seed=0)
@@ -56,8 +56,8 @@ class ServedFlow(Queries):
         with _quiet():
             try:
                 check_hashes(self.folder)
-                self._loaded = tf.saved_model.load(str(folder))  # functions are valid while this lives
-            except Exception as error:  # of a damaged file TensorFlow raises many: OpError, IndexError, DecodeError, …
+                self._loaded = tf.saved_model.load(str(folder))  # keeps the functions valid
+            except Exception as error:  # TensorFlow raises OpError, IndexError, DecodeError, … for a damaged file
                 reason = " ".join(str(error).split())[:300]
                 raise ValueError(f"{folder} is not a whole SavedModel; export it again: {reason}") from error
         if "log_prob" not in self._loaded.signatures:
@@ -65,7 +65,7 @@ class ServedFlow(Queries):
 
     @property
     def signatures(self) -> list[str]:
-        """The names of what the folder offers."""
+        """The names of the folder's signatures."""
         return sorted(set(self._loaded.signatures) - {"serving_default"})
 
     @property
@@ -86,7 +86,7 @@ class ServedFlow(Queries):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without TensorFlow's warnings of functions without a second derivative, which nobody asks of a served flow."""
+    """Silences TensorFlow's warnings about second derivatives, which served flows do not need."""
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

@@ -21,13 +21,13 @@ from tfp_nvp.serving._asking.errors import InvalidRequest, NotFound, ServingErro
 Arrays = dict[str, np.ndarray]
 Specs = dict[str, tf.TensorSpec]
 
-_LARGEST_MESSAGE = 2**31 - 1  # bytes; gRPC's own default of 4 MB is for what it receives
+_LARGEST_MESSAGE = 2**31 - 1  # bytes; gRPC's default for received messages is 4 MB
 _PORTS = {"http": 80, "https": 443}
 _IN_A_PATH = "!$&'()*+,;=@"  # no need to quote these
 
 
 class Address(NamedTuple):
-    """Where a server is: scheme grpc, grpcs, http or https; "host:port"; the path in front of REST's own."""
+    """A server's scheme (grpc, grpcs, http or https), "host:port", and the path before REST's own."""
 
     scheme: str
     host: str
@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, address: str) -> Address:
-        """From "grpc://host:8500" or "http://host:8501"; https without a port is 443, http 80."""
+        """Parses "grpc://host:8500" or "http://host:8501"; the default port of https is 443, of http 80."""
         with contextlib.suppress(ValueError):
             parts = urlsplit(address) if isinstance(address, str) else urlsplit("")
             port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
@@ -46,14 +46,14 @@ class Address(NamedTuple):
 
 
 class Transport(abc.ABC):
-    """One way to ask a server about one model.
+    """Requests about one model over one protocol.
 
-    Every method raises `ServingError`: `TimedOut` where the whole answer is not there after `timeout` seconds.
+    Every method raises `ServingError`: `TimedOut` if the answer is not complete after `timeout` seconds.
     """
 
     @abc.abstractmethod
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
-        """Outputs, by name, of a signature whose outputs are `outputs`; strings as bytes."""
+        """Outputs by name of a signature with the output specs `outputs`; strings as bytes."""
 
     @abc.abstractmethod
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
@@ -70,8 +70,8 @@ class Transport(abc.ABC):
 
 def connect(address: Address, model: str, version: int | str | None) -> Transport:
     """The transport for an address's scheme."""
-    kind = Grpc if address.scheme.startswith("grpc") else Rest
-    return kind(address, model, version)
+    transport = Grpc if address.scheme.startswith("grpc") else Rest
+    return transport(address, model, version)
 
 
 class Grpc(Transport):
@@ -117,18 +117,18 @@ class Grpc(Transport):
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
         request = self._metadata.GetModelMetadataRequest(model_spec=self._spec, metadata_field=["signature_def"])
         packed = self._call(self._prediction.GetModelMetadata, request, timeout).metadata["signature_def"]
-        found = self._metadata.SignatureDefMap()
-        packed.Unpack(found)
+        signatures = self._metadata.SignatureDefMap()
+        packed.Unpack(signatures)
         return {
-            name: (_specs_of_protos(each.inputs), _specs_of_protos(each.outputs))
-            for name, each in found.signature_def.items()
+            name: (_specs_of_protos(signature.inputs), _specs_of_protos(signature.outputs))
+            for name, signature in signatures.signature_def.items()
             if not name.startswith("__")
         }
 
     def status(self, timeout: float) -> dict[int, str]:
         request = self._status.GetModelStatusRequest(model_spec=self._spec)
-        found = self._call(self._models.GetModelStatus, request, timeout).model_version_status
-        return {each.version: self._status.ModelVersionStatus.State.Name(each.state) for each in found}
+        statuses = self._call(self._models.GetModelStatus, request, timeout).model_version_status
+        return {status.version: self._status.ModelVersionStatus.State.Name(status.state) for status in statuses}
 
     def close(self) -> None:
         self._channel.close()
@@ -155,60 +155,60 @@ class Rest(Transport):
     def predict(self, signature: str, inputs: Arrays, outputs: Specs, timeout: float) -> Arrays:
         n = len(next(iter(inputs.values())))
         body = {"signature_name": signature, "inputs": {name: _to_json(rows) for name, rows in inputs.items()}}
-        found = self._call("POST", ":predict", timeout, "outputs", body)
+        answer = self._call("POST", ":predict", timeout, "outputs", body)
         if len(outputs) == 1:  # a single output comes without its name
-            found = dict.fromkeys(outputs, found)
-        return {name: _from_json(found[name], spec, n) for name, spec in outputs.items()}
+            answer = dict.fromkeys(outputs, answer)
+        return {name: _from_json(answer[name], spec, n) for name, spec in outputs.items()}
 
     def metadata(self, timeout: float) -> dict[str, tuple[Specs, Specs]]:
-        found = self._call("GET", "/metadata", timeout, "metadata")["signature_def"]["signature_def"]
+        signatures = self._call("GET", "/metadata", timeout, "metadata")["signature_def"]["signature_def"]
         return {
-            name: (_specs_of_json(each["inputs"]), _specs_of_json(each["outputs"]))
-            for name, each in found.items()
+            name: (_specs_of_json(signature["inputs"]), _specs_of_json(signature["outputs"]))
+            for name, signature in signatures.items()
             if not name.startswith("__")
         }
 
     def status(self, timeout: float) -> dict[int, str]:
-        found = self._call("GET", "", timeout, "model_version_status")
-        return {int(each["version"]): each["state"] for each in found}
+        statuses = self._call("GET", "", timeout, "model_version_status")
+        return {int(status["version"]): status["state"] for status in statuses}
 
     def close(self) -> None:
         self._session.close()
 
     def _call(self, method: str, path: str, timeout: float, key: str, body: Any = None) -> Any:
-        """What the answer has under `key`."""
+        """Sends a request, and returns the value of `key` in the answer."""
         errors = self._requests.exceptions
         data = None if body is None else json.dumps(body).encode()
         try:
-            # NaN and infinities are written as Python and the server's own parser read them, not as JSON has it.
-            # The timeout of `requests` is for each read from the socket; it says more, so it comes first.
+            # NaN and infinities are not JSON, but Python and the server's parser read them.
+            # The timeout of `requests` applies to each read from the socket; its error says more, so it comes first.
             response = _within(
                 timeout + 0.1, lambda: self._session.request(method, self._url + path, data=data, timeout=timeout)
             )
         except concurrent.futures.TimeoutError as error:
             raise TimedOut(f"{self._url}: no whole answer within {timeout:.3g} s") from error
         except errors.RequestException as error:
-            # A wrong certificate is a ConnectionError too, and so is an answer that stops coming.
+            # A wrong certificate is a ConnectionError too, and so is an answer that stalls.
             stalled = isinstance(error, errors.Timeout) or "ReadTimeoutError" in map(_type_name, error.args)
             lost = isinstance(error, errors.ConnectionError) and not isinstance(error, errors.SSLError)
             never_there = isinstance(error, errors.ConnectTimeout)
-            kind = TimedOut if stalled and not never_there else Unavailable if lost else ServingError
-            raise kind(f"{self._url}: {error}") from error
+            error_type = TimedOut if stalled and not never_there else Unavailable if lost else ServingError
+            raise error_type(f"{self._url}: {error}") from error
         try:
-            found = response.json()
+            answer = response.json()
         except ValueError:
-            found = {"error": response.text[:300]}
+            answer = {"error": response.text[:300]}
         if response.ok:
-            if not isinstance(found, dict) or key not in found:
+            if not isinstance(answer, dict) or key not in answer:
                 raise ServingError(f"{self._url} is no model server; it answers {response.text[:300]!r}.")
-            return found[key]
-        message = found.get("error", response.reason) if isinstance(found, dict) else response.reason
-        kinds = {400: InvalidRequest, 404: NotFound, 502: Unavailable, 503: Unavailable, 504: TimedOut}
-        raise kinds.get(response.status_code, ServingError)(f"{self._url}: {message}")
+            return answer[key]
+        message = answer.get("error", response.reason) if isinstance(answer, dict) else response.reason
+        error_types = {400: InvalidRequest, 404: NotFound, 502: Unavailable, 503: Unavailable, 504: TimedOut}
+        raise error_types.get(response.status_code, ServingError)(f"{self._url}: {message}")
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> Any:
-    """`work()`, in a thread of its own: one that takes longer is left to itself, and `TimeoutError` is raised."""
+    """Runs `work()` in a new thread; abandons it and raises `TimeoutError` after `seconds`."""
     done: concurrent.futures.Future = concurrent.futures.Future()
 
     def run() -> None:
@@ -233,7 +233,7 @@ def _imported(module: str, package: str, what: str) -> Any:
 
 
 def _to_json(rows: np.ndarray) -> Any:
-    """Rows as JSON's lists; strings as base64, which the server tells apart."""
+    """Converts rows to nested lists for JSON; strings to base64."""
     if rows.dtype.kind in "OSU":
         encoded = [tf.compat.as_bytes(text) for text in rows.ravel()]
         objects = np.empty([rows.size], object)
@@ -243,28 +243,28 @@ def _to_json(rows: np.ndarray) -> Any:
 
 
 def _from_json(value: Any, spec: tf.TensorSpec, n: int) -> np.ndarray:
-    """A tensor of JSON's lists, with strings as bytes, as TensorFlow and gRPC have them."""
+    """Converts nested lists from JSON to an array; strings to bytes, as in gRPC."""
     if spec.dtype == tf.string:
         value = np.vectorize(_bytes_of_json, otypes=[object])(np.asarray(value, object))
     return np.asarray(value, spec.dtype.as_numpy_dtype).reshape([n, *spec.shape[1:]])
 
 
 def _bytes_of_json(text: Any) -> bytes:
-    """Of a string, or of base64: of outputs whose name ends with "_bytes"."""
+    """Decodes a string, or base64, which the server uses for outputs named "…_bytes"."""
     return base64.b64decode(text["b64"]) if isinstance(text, dict) else text.encode()
 
 
 def _specs_of_protos(tensors: Any) -> Specs:
     return {
-        name: tf.TensorSpec(tf.TensorShape(each.tensor_shape), tf.as_dtype(each.dtype), name=name)
-        for name, each in tensors.items()
+        name: tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype), name=name)
+        for name, info in tensors.items()
     }
 
 
 def _specs_of_json(tensors: dict[str, Any]) -> Specs:
     specs = {}
-    for name, each in tensors.items():
-        sizes = [int(dim["size"]) for dim in each["tensor_shape"].get("dim", [])]
-        dtype = tf.as_dtype(each["dtype"].removeprefix("DT_").lower())
+    for name, info in tensors.items():
+        sizes = [int(dim["size"]) for dim in info["tensor_shape"].get("dim", [])]
+        dtype = tf.as_dtype(info["dtype"].removeprefix("DT_").lower())
         specs[name] = tf.TensorSpec([None if size < 0 else size for size in sizes], dtype, name=name)
     return specs

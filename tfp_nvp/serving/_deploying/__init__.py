@@ -1,1 +1,1 @@
-"""The files that a server is started with."""
+"""Writes the configuration of a server."""

@@ -1,4 +1,4 @@
-"""What a person needs beside a model's folder: configuration of a server, of its monitoring, and how it is run."""
+"""Writes the configuration of a server and of its monitoring."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tfp_nvp.serving._folders.versions import versions
 
 
 class Deployment(NamedTuple):
-    """What `write_deployment` wrote.
+    """The result of `write_deployment`.
 
     Attributes:
-      folder: the files are here.
+      folder: of the files.
       models: folder of each model, by name.
-      command: what starts `tensorflow_model_server` with them on this machine.
-      kept: files that stay as somebody has changed them.
+      command: starts `tensorflow_model_server` with them on this machine.
+      kept: changed files that were kept.
     """
 
     folder: Path
@@ -30,7 +30,7 @@ class Deployment(NamedTuple):
 
 
 def models_in(path: str | os.PathLike) -> dict[str, Path]:
-    """Models by name: `path` itself if it holds versions, else each folder in it that does.
+    """Folders of models by name: `path` itself if it holds versions, else each folder in it that does.
 
     Raises:
       FileNotFoundError: if there is none.
@@ -39,12 +39,12 @@ def models_in(path: str | os.PathLike) -> dict[str, Path]:
     if versions(root):
         return {root.name: root}
     children = sorted(root.iterdir()) if root.is_dir() else []
-    found = {child.name: child for child in children if child.is_dir() and versions(child)}
-    if not found:
+    models = {child.name: child for child in children if child.is_dir() and versions(child)}
+    if not models:
         raise FileNotFoundError(
             f"No model in {path}: it must hold versions (1/, 2/, …), or folders that do. `tfp_nvp.export` writes them."
         )
-    return found
+    return models
 
 
 def write_deployment(
@@ -58,40 +58,40 @@ def write_deployment(
     image_tag: str | None = None,
     overwrite: bool | Collection[str] = False,
 ) -> Deployment:
-    """Writes what TensorFlow Serving needs to serve the models of a folder.
+    """Writes the configuration with which TensorFlow Serving serves the models of a folder.
 
-        models.config               which models, which versions, their labels
-        batching_parameters.txt     how requests are merged
+        models.config               the models, their versions and labels
+        batching_parameters.txt     limits for merging requests
         monitoring.config           metrics for Prometheus, at /monitoring/prometheus/metrics of the REST port
         prometheus.yml              a Prometheus that reads them
         compose.yaml                for CPU (`docker compose up`) and GPU (`docker compose --profile gpu up gpu`)
         kubernetes.yaml             a Deployment with probes, and a Service
-        kubernetes-config.yaml      their ConfigMap: the first three as they are there, with what you changed in them
-        local/models.config         the first again, with the paths of this machine
-        README.md                   how each is used
+        kubernetes-config.yaml      their ConfigMap: the first three files, with your changes
+        local/models.config         models.config with the paths of this machine
+        README.md                   how to use each
 
-    Of a model with labels the server loads every version in its folder, as it moves a label only to a version that
-    is loaded; without any label it follows the newest.
+    The server loads every version of a model with labels, as it moves a label only to a loaded version; without
+    labels it loads the newest.
 
-    Written again, options that are not given are those of the last time, which `.generated.json` keeps. Files that
-    somebody has changed stay, unless there is something new to write into them.
+    Options default to those of the last run, which `.generated.json` stores. Files that you have changed are kept,
+    unless there is new text for them.
 
     Args:
-      path: a model's folder, or a folder of such.
+      path: a model's folder, or a folder of models' folders.
       out: the folder to write.
-      grpc_port, rest_port: on this machine, at first 8500 and 8501, which they always are within a container.
-      max_batch_size: rows of a request, and of the requests that are merged into one run, at most; at first 1024.
+      grpc_port, rest_port: on this machine, at first 8500 and 8501; a container always uses these.
+      max_batch_size: rows of a request, or of merged requests, at most; at first 1024.
       batch_timeout_micros: microseconds to wait for more rows; at first 1000.
-      image_tag: of the image tensorflow/serving; that with "-gpu" is for GPUs; at first "latest".
-      overwrite: whether to replace files that somebody has changed, or the names of those to replace.
+      image_tag: of the image tensorflow/serving, to which "-gpu" is added for GPUs; at first "latest".
+      overwrite: whether to replace files that you have changed, or the names of those to replace.
 
     Raises:
       FileNotFoundError: if there is no model.
-      FileExistsError: if there is something new to write into a file that somebody has changed; none is written then.
-      ValueError: if an argument is out of its range, or the version of a label is gone.
+      FileExistsError: if there is new text for a file that you have changed; nothing is written then.
+      ValueError: if an argument is out of its range, or the version of a label is missing.
     """
     root = Path(out).resolve()
-    given = {
+    chosen = {
         "grpc_port": grpc_port,
         "rest_port": rest_port,
         "max_batch_size": max_batch_size,
@@ -99,7 +99,7 @@ def write_deployment(
         "image_tag": image_tag,
     }
     options = Options(
-        **(_last_options(root) | {name: value for name, value in given.items() if value is not None})
+        **(_last_options(root) | {name: value for name, value in chosen.items() if value is not None})
     ).checked()
     models = models_in(path)
     command = [
@@ -115,10 +115,10 @@ def write_deployment(
 
 
 def _last_options(folder: Path) -> dict[str, Any]:
-    """The options that files in a folder were written with; none if their record is damaged."""
-    found = {name: value for name, value in recorded_options(folder).items() if name in Options._fields}
+    """The recorded options of a folder; none if its record is damaged."""
+    options = {name: value for name, value in recorded_options(folder).items() if name in Options._fields}
     try:
-        Options(**found).checked()
+        Options(**options).checked()
     except (TypeError, ValueError):
         return {}
-    return found
+    return options

@@ -1,4 +1,4 @@
-"""A folder of generated files, which people change and programs write again."""
+"""A folder of generated files, which people may change between runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from tfp_nvp.serving._folders.versions import write_whole
 
-#: What was written the last time, and with which options.
+#: The file with the options and hashes of the last run.
 RECORD = ".generated.json"
 
 
 def recorded_options(folder: Path) -> dict[str, Any]:
-    """The options of the last time; none if there was none, or its record is damaged."""
+    """The options of the last run; none if there was none, or its record is damaged."""
     return _record(folder).get("options", {})
 
 
@@ -28,24 +28,24 @@ def write_generated(
     derived: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda texts: {},
     overwrite: bool | Collection[str],
 ) -> list[str]:
-    """Writes files, but none over what a person has written.
+    """Writes files, but keeps those that a person has changed.
 
-    As with the configuration files of Debian's packages: a file that is as it was generated is replaced. One that was
-    changed stays, if the last time generated the same text as this one; if not, both have something new to say.
+    The rule is that of configuration files in Debian's packages: unchanged files are replaced. A changed file is kept
+    if the new text equals the last generated one; otherwise there is a conflict.
 
     Args:
-      folder: made if it is not there.
+      folder: made if it does not exist.
       files: texts by path within it.
-      options: that they were made with, for `recorded_options`.
-      derived: more files, made of the texts that are there afterwards: those of changed files that stay, too.
+      options: the options of the files, for `recorded_options`.
+      derived: makes more files from the final texts, kept ones included.
       overwrite: whether to replace changed files too, or the names of those to replace.
 
     Returns:
-      The changed files that stayed.
+      The changed files that were kept.
 
     Raises:
-      FileExistsError: if a changed file would have to be replaced; nothing is written then.
-      ValueError: if `overwrite` names what is not generated.
+      FileExistsError: if there is a conflict; nothing is written then.
+      ValueError: if `overwrite` names a file that is not generated.
     """
     before = _record(folder).get("sha256", {})
     if isinstance(overwrite, str) or not isinstance(overwrite, (bool, Collection)):
@@ -77,7 +77,7 @@ def write_generated(
 def _changed(
     folder: Path, files: Mapping[str, str], before: Mapping[str, str], but: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """Files that a person has changed: those with nothing new to write into them, and those with something."""
+    """Files that a person has changed: those to keep, and those in conflict with new text."""
     kept: list[str] = []
     in_the_way: list[str] = []
     for name, text in files.items():
@@ -89,9 +89,9 @@ def _changed(
 
 def _record(folder: Path) -> dict[str, dict[str, Any]]:
     with contextlib.suppress(ValueError):
-        found = json.loads(_text(folder / RECORD) or "{}")
-        if isinstance(found, dict) and all(isinstance(part, dict) for part in found.values()):
-            return found
+        record = json.loads(_text(folder / RECORD) or "{}")
+        if isinstance(record, dict) and all(isinstance(value, dict) for value in record.values()):
+            return record
     return {}
 
 

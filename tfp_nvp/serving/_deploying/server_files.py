@@ -1,4 +1,4 @@
-"""The texts of a server's configuration, of its monitoring, and of how it is run."""
+"""Fills in the files of a deployment."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tfp_nvp.serving._deploying import templates
 from tfp_nvp.serving._folders.version_labels import labels
 from tfp_nvp.serving._folders.versions import versions
 
-#: What a server reads but for the models.
+#: The files that a server reads.
 _READ = ("models.config", "batching_parameters.txt", "monitoring.config")
 
-#: Of rows and of microseconds: a batch's size is of 32 bits, and waiting longer is no waiting.
+#: The maximum of a batch size, which is an int32, and of a timeout: with a longer one a server does not wait.
 _MOST = 2**31 - 1
 
-#: Where the images of TensorFlow Serving find models and configuration.
+#: Folders of models and configuration in the images of TensorFlow Serving.
 _MODELS, _CONFIG = "/models", "/config"
 
 
 class Options(NamedTuple):
-    """What `write_deployment` may be told, and what it takes at first."""
+    """The options of `write_deployment` and their first defaults."""
 
     grpc_port: int = 8500
     rest_port: int = 8501
@@ -34,7 +34,7 @@ class Options(NamedTuple):
     image_tag: str = "latest"
 
     def checked(self) -> Options:
-        """The same as plain values, in their ranges."""
+        """Returns the options as plain values, after a check of their ranges."""
         for name, port in (("grpc_port", self.grpc_port), ("rest_port", self.rest_port)):
             if checks.integer(name, port, 1) > 65535 or self.grpc_port == self.rest_port:
                 raise ValueError(f"`{name}` must be at most 65535 and another than the other port; got {port}.")
@@ -51,7 +51,7 @@ class Options(NamedTuple):
 
 
 def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> dict[str, str]:
-    """The texts by path."""
+    """Returns the texts of the files by path."""
     config = {
         "models.config": models_config(models, {name: f"{_MODELS}/{name}" for name in models}),
         "batching_parameters.txt": templates.BATCHING.format(
@@ -65,7 +65,7 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
         "local/models.config": models_config(models, {name: str(folder) for name, folder in models.items()}),
         "prometheus.yml": templates.PROMETHEUS.format(port=options.rest_port),
         "compose.yaml": templates.COMPOSE.format(
-            arguments=_lines(6, (f"- {_quoted(each)}" for each in arguments)),
+            arguments=_lines(6, (f"- {_quoted(argument)}" for argument in arguments)),
             volumes=_lines(6, (_mount(folder, f"{_MODELS}/{name}") for name, folder in models.items())),
             grpc=options.grpc_port,
             rest=options.rest_port,
@@ -73,7 +73,7 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
             config=_CONFIG,
         ),
         "kubernetes.yaml": templates.KUBERNETES.format(
-            arguments=_lines(12, (f"- {_quoted(each)}" for each in arguments)),
+            arguments=_lines(12, (f"- {_quoted(argument)}" for argument in arguments)),
             status=_quoted(f"/v1/models/{quote(next(iter(models)))}"),
             tag=options.image_tag,
             config=_CONFIG,
@@ -89,13 +89,13 @@ def texts(models: Mapping[str, Path], options: Options, command: list[str]) -> d
 
 
 def config_map(texts: Mapping[str, str]) -> dict[str, str]:
-    """Kubernetes' ConfigMap of what a server reads."""
-    parts = (f"{name}: {_block(texts[name], 4)}" for name in _READ)
-    return {"kubernetes-config.yaml": templates.KUBERNETES_CONFIG.format(files=_lines(2, parts))}
+    """Returns Kubernetes' ConfigMap of the files that a server reads."""
+    files = (f"{name}: {_block(texts[name], 4)}" for name in _READ)
+    return {"kubernetes-config.yaml": templates.KUBERNETES_CONFIG.format(files=_lines(2, files))}
 
 
 def _block(text: str, indent: int) -> str:
-    """A string of YAML: in lines of its own, unless these would not give it back."""
+    """Writes a string of YAML as a block, or as JSON if a block would not preserve it."""
     lines = text.split("\n")
     if lines[-1] or not lines[:-1] or not lines[-2] or not all(line.replace("\t", "").isprintable() for line in lines):
         return json.dumps(text)
@@ -103,10 +103,10 @@ def _block(text: str, indent: int) -> str:
 
 
 def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
-    """A `ModelServerConfig` in protobuf's text format: models at paths, with the labels of their folders.
+    """Returns a `ModelServerConfig` in protobuf's text format: models at paths, with the labels of their folders.
 
     Raises:
-      ValueError: if the version of a label is gone.
+      ValueError: if the version of a label is missing.
     """
     lines = ["model_config_list {"]
     for name, folder in models.items():
@@ -120,7 +120,7 @@ def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
         lines += ["  config {", f"    name: {_quoted(name)}", f"    base_path: {_quoted(where[name])}"]
         lines += ['    model_platform: "tensorflow"']
         if named:
-            # A server moves a label only to a version that it has loaded already, so it loads all.
+            # A server moves a label only to a loaded version, so it loads all.
             lines += ["    model_version_policy { all {} }"]
         for label, version in sorted(named.items()):
             lines += ["    version_labels {", f"      key: {_quoted(label)}", f"      value: {version}", "    }"]
@@ -129,7 +129,7 @@ def models_config(models: Mapping[str, Path], where: Mapping[str, str]) -> str:
 
 
 def flags(config: str) -> list[str]:
-    """What every server is started with, but for ports and models."""
+    """A server's flags, except ports and models."""
     return [
         "--enable_batching=true",
         f"--batching_parameters_file={config}/batching_parameters.txt",
@@ -140,14 +140,14 @@ def flags(config: str) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A string of protobuf's text format, and of YAML."""
+    """Quotes a string for protobuf's text format and for YAML."""
     if any(ord(c) < 32 for c in text):
         raise ValueError(f"names and paths must have no control characters; got {text!r}.")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _mount(source: Path, target: str) -> str:
-    """A volume of a compose file, where "$" begins a variable."""
+    """A volume of a compose file, with "$" escaped."""
     where, there = (_quoted(path.replace("$", "$$")) for path in (str(source), target))
     return f"- {{type: bind, source: {where}, target: {there}, read_only: true}}"
 

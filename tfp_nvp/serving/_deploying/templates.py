@@ -1,4 +1,4 @@
-"""What the files of a deployment say, with places for names, paths and numbers."""
+"""The texts of a deployment's files, with placeholders."""
 
 BATCHING = """\
 max_batch_size {{ value: {size} }}

@@ -1,1 +1,1 @@
-"""From a model to a version's folder."""
+"""Writes a model to a version's folder."""

@@ -1,4 +1,4 @@
-"""Writes what a version's folder says of itself: `model.json` for programs and `README.md` for people."""
+"""Writes a version's model card: `model.json` for programs and `README.md` for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.serving._exporting.served import Served, Specs
@@ -37,16 +36,16 @@ def write_card(
     rounding: dict[str, Any] | None,
     about: Mapping[str, Any] | None,
 ) -> None:
-    """Writes `assets.extra/model.json` and `assets.extra/README.md`, after everything else is in the folder.
+    """Writes `assets.extra/model.json` and `assets.extra/README.md`, after all other files.
 
     Args:
       folder: of the version.
       name: of the model.
-      model: what is served.
+      model: the served model.
       signatures: its signatures.
-      weights: its variables, as they were before any rounding.
-      rounding: what storing them in half precision costs, or None.
-      about: what the user says of it: JSON values by name.
+      weights: its variables, before any rounding.
+      rounding: errors from storing them in half precision, or None.
+      about: the user's notes: JSON values by name.
     """
     card = {
         "format": FORMAT,
@@ -90,18 +89,18 @@ def _model(model: Served, weights: list[tf.Variable]) -> dict[str, Any]:
         "flow": recipe["name"],
         "arguments": recipe["arguments"],
         "layers": [type(layer).__name__ for layer in _layers(bijector)],
-        "numbers": int(sum(np.prod(weight.shape, dtype=np.int64) for weight in weights)),
-        "trainable_numbers": int(sum(np.prod(v.shape, dtype=np.int64) for v in weights if v.trainable)),
+        "numbers": sum(weight.shape.num_elements() for weight in weights),
+        "trainable_numbers": sum(weight.shape.num_elements() for weight in weights if weight.trainable),
         "encoder": None if model.encoder is None else model.encoder.name,
     }
 
 
 def _layers(bijector: Any) -> list[Any]:
-    """The layers of a bijector, those of chains within chains and of levels too."""
-    parts = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
-    if parts is None:
+    """The layers of a bijector, including those of nested chains and of levels."""
+    layers = getattr(bijector, "bijectors", None) or getattr(bijector, "levels", None)
+    if layers is None:
         return [] if bijector is None else [bijector]
-    return [layer for part in tf.nest.flatten(parts) for layer in _layers(part)]
+    return [inner for layer in tf.nest.flatten(layers) for inner in _layers(layer)]
 
 
 def _data(model: Served, inputs: Specs) -> dict[str, Any]:
@@ -127,24 +126,22 @@ def _version(package: str) -> str | None:
 
 
 def _readme(card: dict[str, Any]) -> str:
-    """The card for people, in Markdown."""
-    model, data, size = card["model"], card["data"], card["size"]
-    is_of_integers = data["levels"] is not None
+    """The card in Markdown."""
+    model, data, size, cost, detector = (card[key] for key in ("model", "data", "size", "weights", "detector"))
+    of_integers = f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
+    layers = collections.Counter(model["layers"])
+    conditions = data["condition"] or {}
     rows = {
-        "model": f"{model['distribution']} ({model['flow']}, {data['levels']} levels)"
-        if is_of_integers
-        else model["flow"],
-        "layers": ", ".join(f"{name} × {count}" for name, count in collections.Counter(model["layers"]).items()) or "–",
+        "model": model["flow"] if data["levels"] is None else of_integers,
+        "layers": ", ".join(f"{name} × {count}" for name, count in layers.items()) or "–",
         "numbers": f"{model['numbers']:,}, of which {model['trainable_numbers']:,} were trained",
         "an event": f"{data['dtype']} {data['event_shape']}",
-        "condition": ", ".join(f"{key}: {spec['dtype']} {spec['shape'][1:]}" for key, spec in data["condition"].items())
-        if data["condition"]
-        else "none",
+        "condition": ", ".join(f"{key}: {spec['dtype']} {spec['shape'][1:]}" for key, spec in conditions.items())
+        or "none",
         "made": f"{card['created']} with " + ", ".join(f"{key} {version}" for key, version in card["versions"].items()),
         "size": f"{size['total']:,} bytes",
     }
-    if "max_error" in card["weights"]:
-        cost = card["weights"]
+    if "max_error" in cost:
         rows["weights"] = (
             f"stored as {cost['dtype']}; {cost['output']} of {cost['rows']} rows is off by {cost['mean_error']:.2g} "
             f"nats on average, {cost['max_error']:.2g} at most"
@@ -153,15 +150,14 @@ def _readme(card: dict[str, Any]) -> str:
             rows["weights"] += (
                 f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
-    if card["detector"]:
-        detector = card["detector"]
+    if detector:
         rows["anomaly threshold"] = (
             f"{detector['threshold']:.6g}, for a false-positive rate of {detector['false_positive_rate']:g} on "
             f"{detector['calibration_rows']:,} held-out rows"
         )
     lines = [f"# {card['name']}", "", "A normalizing flow, exported by tfp_nvp for TensorFlow Serving.", ""]
     lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
-    if card["about"]:  # apart from what was found here: names may be the same
+    if card["about"]:  # in a table of its own, as names may be the same
         lines += ["", "## Notes", "", "| | |", "|---|---|"]
         lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in card["about"].items()]
     lines += ["", "## Signatures", "", "| signature | inputs | outputs | operations |", "|---|---|---|---|"]
@@ -186,12 +182,12 @@ def _readme(card: dict[str, Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value in a cell of a Markdown table."""
+    """Escapes a value for a cell of a Markdown table."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def _tensors(tensors: dict[str, Any]) -> str:
-    """Names, dtypes and shapes in words."""
+    """Lists names, dtypes and shapes."""
 
     def sizes(shape: list[int | None]) -> str:
         return ", ".join("n" if size is None else str(size) for size in shape)

@@ -1,4 +1,4 @@
-"""Inputs to try a served model on, and the values Python gives for them."""
+"""Inputs to check a served model with, and the outputs that Python computes for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUM_ROWS = 8
 
 
 def cases(model: Served, signatures: dict[str, Signature], x: Any = None, condition: Any = None) -> dict[str, Case]:
-    """Some rows of inputs for each signature, and what Python makes of them, outside any graph."""
+    """Computes some rows of inputs for each signature, and their outputs, eagerly."""
     inputs = inputs_for(model, signatures, x, condition)
     return {name: Case(pick(inputs, signature), run(signature, inputs)) for name, signature in signatures.items()}
 
@@ -23,31 +23,32 @@ def cases(model: Served, signatures: dict[str, Signature], x: Any = None, condit
 def inputs_for(
     model: Served, signatures: dict[str, Signature], x: Any = None, condition: Any = None, most: int = _NUM_ROWS
 ) -> Arrays:
-    """Rows of every input that a flow's signatures take, by name.
+    """Returns rows of every input of a flow's signatures, by name.
 
     Args:
-      model: what is served.
+      model: the served model.
       signatures: its signatures.
-      x: rows of data, or None for samples of the model.
-      condition: rows of the raw condition (a dict by input name if there are several), or
-        None for the encoder's center, or zeros.
-      most: rows, if `x` and `condition` have so many.
+      x: rows of data; by default samples of the model.
+      condition: rows of the raw condition (a dict by input name if there are several); by
+        default the encoder's center, or zeros.
+      most: number of rows, if `x` and `condition` have so many.
 
     Raises:
       ValueError: if rows do not fit the model.
     """
     specs = condition_specs(model)
     center = getattr(model.encoder, "center", None)
-    if condition is None and center is not None:  # where `fit` standardizes: zeros may be far from any data
+    if condition is None and center is not None:  # of the standardization in `fit`: zeros may be far from the data
         condition = np.tile(np.asarray(center), (most, 1))
-    raw = condition if isinstance(condition, dict) or condition is None else {"condition": condition}
-    if raw is not None and set(raw) != set(specs):
+    if condition is None:
+        condition = dict.fromkeys(specs)
+    raw = condition if isinstance(condition, dict) else {"condition": condition}
+    if set(raw) != set(specs):
         raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(raw)}.")
-    counts = [len(value) for value in ({} if raw is None else raw).values()] + ([] if x is None else [len(x)])
-    num_rows = min([most, *counts])
+    num_rows = min([most, *(len(values) for values in (*raw.values(), x) if values is not None)])
     if num_rows < 1:
         raise ValueError("`warmup` and `warmup_condition` must hold at least one row.")
-    inputs = {name: _fit(name, None if raw is None else raw[name], spec, num_rows) for name, spec in specs.items()}
+    inputs = {name: _fit(name, raw[name], spec, num_rows) for name, spec in specs.items()}
     inputs["seed"] = np.stack([np.zeros(num_rows), np.arange(num_rows)], axis=-1).astype(np.int32)
     if "sample_tempered" in signatures:
         dtype = signatures["sample_tempered"].inputs["temperature"].dtype.as_numpy_dtype
@@ -63,14 +64,14 @@ def inputs_for(
 
 
 def run(signature: Signature, inputs: Arrays) -> Arrays:
-    """A signature's outputs, computed on the CPU, where the check computes them too."""
+    """Computes a signature's outputs on the CPU, as the check does."""
     with tf.device("CPU"):
         tensors = {name: tf.constant(value) for name, value in pick(inputs, signature).items()}
         return {name: value.numpy() for name, value in signature.call(**tensors).items()}
 
 
 def pick(inputs: Arrays, signature: Signature) -> Arrays:
-    """The inputs that a signature takes; zeros for those of a user's own that a flow does not have."""
+    """The inputs of a signature; zeros for those that a flow's signatures do not have."""
     num_rows = len(next(iter(inputs.values())))
 
     def fits(name: str, spec: tf.TensorSpec) -> bool:
@@ -83,7 +84,7 @@ def pick(inputs: Arrays, signature: Signature) -> Arrays:
 
 
 def _fit(name: str, value: Any, spec: tf.TensorSpec, num_rows: int) -> np.ndarray:
-    """`num_rows` rows as `spec` wants them, of `value` or of zeros."""
+    """Returns `num_rows` rows of `value`, or of zeros, with the dtype and shape of `spec`."""
     shape = [num_rows, *(1 if size is None else size for size in spec.shape[1:])]
     if value is None:
         return np.full(shape, "" if spec.dtype == tf.string else 0, spec.dtype.as_numpy_dtype)

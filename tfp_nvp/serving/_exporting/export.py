@@ -1,4 +1,4 @@
-"""From a flow to a folder that TensorFlow Serving loads as it is."""
+"""Writes a flow to a folder that TensorFlow Serving loads."""
 
 from __future__ import annotations
 
@@ -34,46 +34,44 @@ def export(
         encode, decode                 x or z, condition                  →  z or x, log_det
         score                          x                                  →  score, is_anomaly   (`AnomalyDetector`)
 
-    Of a `Dequantized` distribution x are integers (uint8 up to 256 levels), `log_prob` and `encode` take
-    the `seed` of the noise too, and `encode` and `decode` give no log_det.
+    For a `Dequantized` distribution x are integers (uint8 up to 256 levels), `log_prob` and `encode` also
+    take the `seed` of the noise, and `encode` and `decode` return no log_det.
 
     Every input and output has the batch as its first dimension. `seed` is int32 [n, 2], one
-    for each row: equal seeds give equal rows, whatever else a server puts in the batch. The
-    condition is the raw one, before a `FlowModel`'s encoder.
+    for each row: equal seeds give equal rows in any batch. The condition is the input of a
+    `FlowModel`'s encoder, if it has one.
 
     The folder is written under a hidden name and renamed when it is complete, so a
-    server that watches `path` never sees half of it, and nothing is ever overwritten. In it,
-    `assets.extra` holds a card for people and for programs, README.md and model.json, and the
-    requests that a server warms up with.
+    server that watches `path` never sees half of it; no version is overwritten. Its
+    `assets.extra` holds a model card (README.md and model.json) and the warm-up requests.
 
     Args:
       model: a `Flow`, any `tfd.Distribution` of batch shape [], a `FlowModel`, or an
         `AnomalyDetector` with a threshold.
-      path: the model's folder; its name is the model's. Versions go into it.
+      path: the model's folder, which holds its versions and names the model.
       version: a positive int; by default one more than the largest there.
-      warmup: rows of data [n, *event_shape] for the requests a server warms up with (the first
-        row) and for the check (the first 8); by default the model's own samples.
+      warmup: rows of data [n, *event_shape] for the warm-up requests (the first row) and for
+        the check (the first 8); by default samples of the model.
       warmup_condition: the rows' raw conditions; a dict by input name if there are several.
         Zeros by default.
-      signatures: your own, `tf.function`s by name: with an input_signature of tensors that have the batch
-        as their first dimension, and a dict of such tensors as output. Checked on inputs of the flow where their
-        names, dtypes and shapes agree, else on zeros.
+      signatures: your own `tf.function`s by name, with an input_signature of tensors that have the batch
+        as their first dimension, and a dict of such tensors as output. They are checked on the flow's inputs of
+        the same name, dtype and shape, else on zeros.
       labels: names for this version, such as "canary", as `set_label` gives them.
-      card: what the card should say besides what is known here, and apart from it, such as
-        `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
-      weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less; they are cast
-        back whenever they are read, by your own `signatures` too; a weight that a signature does more with than to
-        read it whole stays as it is. The card says what it does to the density of `warmup`'s first 256 rows, or
-        as many samples, and to a detector's scores and flags of them: its threshold stays as it was.
-      verify: whether a new Python process, which imports TensorFlow only, loads the folder
-        and compares what it gives with this one, before it is renamed.
+      card: notes for the card, such as `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
+      weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less. Every
+        signature casts them back when it reads them; weights that one reads in part or assigns are kept. The card
+        reports the errors of log_prob, or of a detector's scores and flags (with the threshold of exact weights),
+        on the first 256 rows of `warmup`, or on 256 samples.
+      verify: whether to load the folder in a new Python process, which imports TensorFlow only,
+        and to compare its outputs with this one's, before the folder is renamed.
 
     Returns:
       The version's folder, `path/VERSION`.
 
     Raises:
-      TypeError, ValueError: if the model can't be served: a batch shape, layers that have
-        not seen `initialize`, weights that are not finite, or operations no server runs.
+      TypeError, ValueError: if the model can't be served: it has a batch shape, layers that are
+        not initialized, weights that are not finite, or operations that no server runs.
       FileExistsError: if `version` exists.
       RuntimeError: with the reason, if the check in the new process fails.
 
@@ -87,7 +85,7 @@ def export(
     target = check_target(path, version)
     labels = check_labels(labels)
     if labels:
-        labels_of(target)  # finds a damaged file before anything is written
+        labels_of(target)  # raises for a damaged file before anything is written
     checked_about(card)
     servable = Servable(model)
     servable.add_signatures(signatures)
@@ -103,6 +101,6 @@ def export(
         if verify:
             servable.verify(folder)
         published = publish(folder, target, version)
-    if labels:  # of a version that is there: a label never stands for one that is not
+    if labels:  # after the version is published: a label never names a missing version
         set_labels(target, labels, int(published.name))
     return published

@@ -1,4 +1,4 @@
-"""What a server can't run, found in a graph before it gets there."""
+"""Refuses graphs that a server can't run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 def check_graph(name: str, function: Any) -> None:
-    """Refuses operations that load on a server and then fail, or change with the server's life.
+    """Refuses operations that fail on a server, or whose results depend on when it started.
 
     Args:
       name: of the signature, for the message.
@@ -28,10 +28,10 @@ def check_graph(name: str, function: Any) -> None:
             _refuse(name, node.name, "calls back into Python, which a server does not have")
         if node.op.startswith(_RANDOM) and "seed" in node.attr:
             _refuse(name, node.name, "draws from a random state of its own, which starts again with every server")
-        if node.attr["_XlaMustCompile"].b if "_XlaMustCompile" in node.attr else False:
+        if _must_compile(node):
             _refuse(name, node.name, "is compiled with `jit_compile=True`, which fails on a server with XLA off")
     for inner in definition.library.function:
-        if inner.attr["_XlaMustCompile"].b if "_XlaMustCompile" in inner.attr else False:
+        if _must_compile(inner):
             _refuse(name, inner.signature.name, "is compiled with `jit_compile=True`, which fails with XLA off")
 
 
@@ -39,6 +39,10 @@ def _nodes(definition: tf.compat.v1.GraphDef) -> Iterator[tf.compat.v1.NodeDef]:
     yield from definition.node
     for function in definition.library.function:
         yield from function.node_def
+
+
+def _must_compile(definition: Any) -> bool:
+    return "_XlaMustCompile" in definition.attr and definition.attr["_XlaMustCompile"].b
 
 
 def _refuse(signature: str, node: str, reason: str) -> None:

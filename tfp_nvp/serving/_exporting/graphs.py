@@ -1,4 +1,4 @@
-"""Parts of traced graphs, and functions made of them again."""
+"""Extracts parts of traced graphs, and builds functions from them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-#: Operations whose first input chooses one of their functions; the functions take the other inputs.
+#: Operations whose first input selects one of their functions; the functions take the other inputs.
 _WITH_A_CHOICE = ("If", "StatelessIf", "Case", "StatelessCase")
 
 
 def not_only_read(graphs: Iterable[Any]) -> set[int]:
-    """The ids of the handles of variables that a graph does more with than to read them whole."""
+    """The ids of the handles of variables that a graph does not only read whole."""
     handles = set()
     for graph in graphs:
         library = {function.signature.name: function for function in graph.as_graph_def().library.function}
@@ -50,16 +50,16 @@ def functions_of(node: Any) -> Iterator[Any]:
 
 
 def source(tensor: tf.Tensor) -> tf.Tensor:
-    """The tensor that another one equals: gradients of one's own wrap several in an IdentityN, weights among them."""
+    """The tensor that this one is a copy of: custom gradients wrap tensors, weights among them, in an IdentityN."""
     while tensor.op.type == "IdentityN":
         tensor = tensor.op.inputs[tensor.value_index]
     return tensor
 
 
 def needed(ends: Iterable[tf.Operation], but: Collection[str], control: bool = True) -> list[tf.Operation]:
-    """The operations that `ends` depend on, themselves included, as far as those named in `but`.
+    """The operations that `ends` depend on, themselves included; the search stops before those named in `but`.
 
-    `control` says whether those that they wait for count too.
+    `control` says whether to follow control dependencies.
     """
     waiting, operations = list(ends), {}
     while waiting:
@@ -71,16 +71,16 @@ def needed(ends: Iterable[tf.Operation], but: Collection[str], control: bool = T
 
 
 def ends_of(graph: Any) -> list[tf.Operation]:
-    """The operations that a graph's outputs come from, and those that run for their effect."""
+    """The operations that compute a graph's outputs, and those that run for their side effects."""
     return [*(source(tensor).op for tensor in graph.outputs), *graph.control_outputs]
 
 
 def function_like(original: Any, outputs_of: Callable[[dict[str, tf.Tensor]], list[tf.Tensor]]) -> Any:
-    """A concrete function with the inputs and the structure of the outputs of another.
+    """Traces a concrete function with the inputs and the output structure of another.
 
     Args:
       original: a concrete function of named tensors.
-      outputs_of: its outputs, from its inputs by the names of the tensors of the original's graph.
+      outputs_of: computes outputs from inputs by the names of tensors in the original's graph.
     """
     specs = tf.nest.flatten(original.structured_input_signature)
 
@@ -98,22 +98,22 @@ def imported(
     wanted: list[tf.Tensor],
     halves: Mapping[int, tf.Variable] | None = None,
 ) -> list[tf.Tensor]:
-    """Tensors of a graph, computed in the graph that is being traced.
+    """Imports operations of a graph into the graph that is being traced, and returns tensors they compute.
 
     Args:
       graph: of a concrete function.
-      operations: of it, which compute the tensors.
-      known: tensors of the graph that is being traced, by the names of those that they replace.
-      wanted: tensors of `graph`.
-      halves: variables of fewer bits to read instead of others, by the ids of the handles of these.
+      operations: of `graph`, which compute the tensors.
+      known: replacements for tensors of `graph`, by name.
+      wanted: tensors of `graph` to return.
+      halves: variables of fewer bits to read instead of others, by the ids of the others' handles.
     """
-    here, whole, halves = tf.compat.v1.get_default_graph(), graph.as_graph_def(), halves or {}
-    part = tf.compat.v1.GraphDef(versions=whole.versions, library=whole.library)
+    here, definition, halves = tf.compat.v1.get_default_graph(), graph.as_graph_def(), halves or {}
+    subgraph = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
     names, used = {op.name for op in operations}, set()
     for op in operations:
-        node = part.node.add()
+        node = subgraph.node.add()
         node.CopyFrom(op.node_def)
-        node.attr.pop("_class", None)  # a place beside an operation that may be gone
+        node.attr.pop("_class", None)  # it may name an operation that is not imported
         inputs = [source(tensor).name for tensor in op.inputs]
         used.update(inputs)
         node.input[:] = inputs + [f"^{other.name}" for other in op.control_inputs if other.name in names]
@@ -127,24 +127,24 @@ def imported(
                 here.watch_variable(variable)
             if id(outer) in halves:
                 cast[inner.name] = variable.dtype
-    added = _CastReads(part).rewrite(cast)
+    added = _CastReads(subgraph).rewrite(cast)
     sources = [source(tensor).name for tensor in wanted]
     computed = [name for name in sources if name not in known]
     mapped = {name: tensor for name, tensor in known.items() if name in used}
-    tensors = dict(zip(computed, tf.graph_util.import_graph_def(part, mapped, computed, name=""), strict=True))
+    tensors = dict(zip(computed, tf.graph_util.import_graph_def(subgraph, mapped, computed, name=""), strict=True))
     with tf.init_scope():
         for name in added:
-            here._get_function(name).add_to_graph(here)  # where functions are run from
+            here._get_function(name).add_to_graph(here)  # or the imported calls would not find them
     return [known[name] if name in known else tensors[name] for name in sources]
 
 
 class _CastReads:
-    """Has a graph read some variables in another dtype, and cast their values to the dtype as before.
+    """Rewrites a graph to read some variables in another dtype, and to cast their values to the original one.
 
-    A function of the graph's library that reads one of them is kept as it is, and called as a second one that casts.
+    A function of the graph's library that reads one of them is copied, and the copy casts.
 
     Args:
-      graph: a definition, which is changed.
+      graph: a definition, modified in place.
     """
 
     def __init__(self, graph: tf.compat.v1.GraphDef):
@@ -152,10 +152,10 @@ class _CastReads:
         self._library = {function.signature.name: function for function in graph.library.function}
 
     def rewrite(self, handles: Mapping[str, tf.DType]) -> list[str]:
-        """Rewrites the graph for handles of variables of these dtypes, by the names of the tensors.
+        """Rewrites the graph, given the new dtypes of variables by the names of their handles.
 
         Returns:
-          The names of the functions that are new in the library.
+          The names of the new functions in the library.
         """
         before = set(self._library)
         if handles:
@@ -165,7 +165,7 @@ class _CastReads:
         return [name for name in self._library if name not in before]
 
     def _nodes(self, nodes: Iterable[Any], handles: Mapping[str, tf.DType], value: str) -> Iterator[Any]:
-        """The nodes that take the place of others; a read's name and `value` make the name of the tensor it gives."""
+        """Yields the rewritten nodes; a read's output tensor has its node's name and the suffix `value`."""
         for node in nodes:
             dtypes = {i: handles[name] for i, name in enumerate(node.input) if name in handles}
             if not dtypes:
@@ -179,7 +179,7 @@ class _CastReads:
                 yield node
 
     def _casting(self, name: str, dtypes: Mapping[int, tf.DType]) -> str:
-        """The name of the function that casts the variables whose handles are its arguments at these positions."""
+        """Returns the name of the copy of a function that casts the variables passed at these positions."""
         key = "_".join(f"{position}_{dtype.name}" for position, dtype in sorted(dtypes.items()))
         if f"{name}_{key}" not in self._library:
             function = self._graph.library.function.add()
@@ -187,7 +187,7 @@ class _CastReads:
             self._library[f"{name}_{key}"] = function
             function.signature.name = f"{name}_{key}"
             handles = {function.signature.input_arg[i].name: dtype for i, dtype in dtypes.items()}
-            for position in dtypes:  # they may hold shape and dtype of the variable as it was
+            for position in dtypes:  # shape and dtype of the original variable
                 del function.signature.input_arg[position].handle_data[:]
             reads = {
                 node.name for node in function.node_def if node.op == "ReadVariableOp" and node.input[0] in handles
@@ -204,7 +204,7 @@ class _CastReads:
 
 
 def _read_and_cast(read: Any, dtype: tf.DType, value: str) -> Iterator[Any]:
-    """Nodes that read a variable of `dtype` and cast it to the dtype of `read`, under its name."""
+    """Yields nodes that read a variable of `dtype`, and cast it to the dtype of `read` under the same name."""
     stored = tf.compat.v1.NodeDef()
     stored.CopyFrom(read)
     stored.name = f"{read.name}/stored"

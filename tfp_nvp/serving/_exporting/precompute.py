@@ -1,4 +1,4 @@
-"""What a graph computes of the weights alone, computed once: when it is exported."""
+"""Precomputes the values of a graph that depend only on the weights, when it is exported."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import tensorflow as tf
 
 from tfp_nvp.serving._exporting.graphs import ends_of, function_like, imported, needed, not_only_read, source
 
-MOST_IN_GRAPH = 1024  # numbers of a vector that becomes a constant: one operation, where a variable takes three
-MOST_GROWTH = 4  # times the weights' bytes that may be stored in their place
+MOST_IN_GRAPH = 1024  # numbers of a vector that becomes a constant: one operation instead of three for a variable
+MOST_GROWTH = 4  # the stored values may take so many times the weights' bytes
 
 
 def precompute(
     functions: Mapping[str, Any], but: Collection[tf.Variable] = ()
 ) -> tuple[dict[str, Any], list[tf.Variable]]:
-    """Functions that compute nothing of weights alone, of those that do.
+    """Returns equivalent functions in which every value that depends only on the weights has been precomputed.
 
-    The mask on a kernel, the inverse of a matrix, the exponential of a scale: none of them changes while a model
-    is served. What the rest of a graph reads of them is stored instead: vectors as constants of the graph, all else
-    as variables, each once for all functions. Variables that are not only read stay what they are. All stays as it
-    is if the values take several times the room of the weights, or, with a warning, if a graph can't be divided.
+    Such values are masked kernels, inverses of matrices, exponentials of scales. Vectors become constants of the
+    graph, all others variables, which the functions share. Variables that are not only read are kept. The functions
+    are returned unchanged if the values take several times the bytes of the weights, or, with a warning, if a graph
+    can't be divided.
 
     Args:
       functions: concrete functions of named tensors.
-      but: more variables that stay.
+      but: more variables to keep.
 
     Returns:
-      The functions, and the variables that were made for them.
+      The functions, and the new variables.
     """
     graphs = [function.graph for function in functions.values()]
     fixed = not_only_read(graphs) | {id(variable.handle) for variable in but}
@@ -40,7 +40,7 @@ def precompute(
         precomputed = {
             name: _Precomputed(function.graph, fixed, stored).function(function) for name, function in functions.items()
         }
-    except Exception as error:  # of operations unlike those here: a graph that does more work is right too
+    except Exception as error:  # unforeseen operations: the graph as it was is right too
         warnings.warn(
             f"The exported graphs compute at every request what depends on weights alone: {error}", stacklevel=3
         )
@@ -56,12 +56,12 @@ def _bytes(variables: Iterable[tf.Variable]) -> int:
 
 
 class _Precomputed:
-    """A graph in two: what is of weights alone, and the rest.
+    """A graph divided into the operations that depend only on weights, and the rest.
 
     Args:
       graph: of a function.
-      fixed: ids of the handles of variables that stay.
-      stored: variables for values, by what makes these equal; more are added.
+      fixed: ids of the handles of variables to keep.
+      stored: variables for values, by dtype, shape and hash; updated.
     """
 
     def __init__(self, graph: Any, fixed: Collection[int], stored: dict[Any, tf.Variable]):
@@ -74,7 +74,7 @@ class _Precomputed:
         self._edge = list({tensor.name: tensor for tensor in read if tensor.op.name in known}.values())
 
     def function(self, original: Any) -> Any:
-        """A concrete function with the inputs and the results of the original."""
+        """Returns a concrete function equivalent to the original."""
         values = self._values()
 
         def outputs(inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
@@ -84,14 +84,14 @@ class _Precomputed:
         return function_like(original, outputs)
 
     def _values(self) -> list[tuple[tf.Tensor, np.ndarray]]:
-        """What the rest reads, and its values."""
+        """Computes the tensors of weights alone that the rest reads."""
         operations = needed((tensor.op for tensor in self._edge), (), control=False)
         function = tf.function(lambda: imported(self._graph, operations, {}, self._edge), autograph=False)
         with tf.device("CPU"):  # a GPU may round products to fewer bits
             return [(tensor, value.numpy()) for tensor, value in zip(self._edge, function(), strict=True)]
 
     def _constant(self, tensor: tf.Tensor, value: np.ndarray) -> tf.Tensor:
-        """`value`, of `tensor`, from where it is stored."""
+        """Returns the `value` of `tensor` as a constant, or reads it from a variable."""
         if value.ndim < 2 and value.size <= MOST_IN_GRAPH:
             return tf.constant(value)
         if tensor.op.type == "ReadVariableOp":
@@ -104,9 +104,9 @@ class _Precomputed:
 
 
 def _of_weights(graph: Any, weights: Collection[str]) -> set[str]:
-    """The names of the operations on weights, and on constants, alone; not those on constants only.
+    """The names of the operations that depend only on weights and constants, and on at least one weight.
 
-    What such a one waits for does not change its value: checks of weights are made by the rest of the graph.
+    Their control dependencies, such as checks of weights, do not change values; the rest of the graph runs them.
     """
     known: dict[str, bool] = {}
     for op in graph.get_operations():
@@ -119,9 +119,7 @@ def _of_weights(graph: Any, weights: Collection[str]) -> set[str]:
 
 
 def _is_pure(op: tf.Operation) -> bool:
-    """Whether the results are numbers, and of the inputs alone."""
-    numbers = (
-        dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex
-        for dtype in (tensor.dtype for tensor in op.outputs)
-    )
-    return not op.op_def.is_stateful and all(numbers)
+    """Whether the results are numbers, and depend only on the inputs."""
+    dtypes = [tensor.dtype for tensor in op.outputs]
+    are_numbers = all(dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex for dtype in dtypes)
+    return are_numbers and not op.op_def.is_stateful

@@ -1,4 +1,4 @@
-"""Samples of a distribution with a seed for each row."""
+"""Samples from a distribution, with a seed for each row."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
-# The public classes are these made into composite tensors; without that, TFP makes one of these.
+# The public classes are these as composite tensors; TFP returns one of these where that is impossible.
 _Independent, _Sample = tfd.Independent.__bases__[0], tfd.Sample.__bases__[0]
 _Transformed = tfd.TransformedDistribution.__bases__[0]
 
 
 def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
-    """One sample for each row of `seed`.
+    """Draws one sample for each row of `seed`.
 
-    Equal seeds (with equal conditions) give equal rows, whoever shares the batch; rows of
-    different seeds are independent. Normal, uniform, logistic and Laplace bases, in
-    `tfd.Independent` or `tfd.Sample` or not, are drawn for all rows at once, and so is
-    `tfd.MultivariateNormalDiag`; any other is drawn row by row.
+    Equal seeds (with equal conditions) give equal rows in any batch; rows of different seeds
+    are independent. `tfd.MultivariateNormalDiag` and normal, uniform, logistic and Laplace bases,
+    also in `tfd.Independent` or `tfd.Sample`, are sampled for all rows at once; others row by row.
 
     Args:
       distribution: of batch shape [].
@@ -35,7 +34,7 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
       [n, *event_shape].
     """
     flow = as_fittable(distribution).as_flow()
-    if flow is not None:  # `distribution` is this flow, or the integers under its density
+    if flow is not None:  # `distribution` is this flow, or `Dequantized` with it
         return distribution.decode(base_rows(flow, seed, condition), condition)[0]
     if type(distribution) in (_Transformed, tfd.TransformedDistribution) and _has_no_batch(distribution.distribution):
         return distribution.bijector.forward(sample_rows(distribution.distribution, seed))
@@ -50,9 +49,9 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
 
 
 def base_rows(flow: Flow, seed: tf.Tensor, condition: tf.Tensor | None, temperature: Any = None) -> tf.Tensor:
-    """Latents of a flow, one for each seed; with `temperature` [n], drawn towards the base's mean.
+    """Samples latents of a flow, one for each seed.
 
-    They are mean + temperature · (z − mean), as in `Flow.sample`.
+    With `temperature` [n] they are mean + temperature · (z − mean), as in `Flow.sample`.
     """
     base = flow.distribution
     z = sample_rows(base, seed, **flow._for_base(condition))
@@ -63,7 +62,7 @@ def base_rows(flow: Flow, seed: tf.Tensor, condition: tf.Tensor | None, temperat
 
 
 def dequantize_rows(distribution: Dequantized, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `distribution.dequantize` gives of integers x [n, *event_shape], the noise of row i from `seed[i]`."""
+    """Dequantizes integers x [n, *event_shape] as `distribution.dequantize`, with noise for row i from `seed[i]`."""
     noise = distribution.noise
     if noise is None:
         u = _as_events(distribution.flow, uniforms, seed, math.prod(distribution.event_shape.as_list()))
@@ -75,7 +74,7 @@ def dequantize_rows(distribution: Dequantized, x: tf.Tensor, seed: tf.Tensor) ->
 
 
 def _core(distribution: tfd.Distribution) -> tfd.Distribution:
-    """The univariate distribution of every element, whose parameters broadcast to the event."""
+    """The univariate distribution of the elements; its parameters broadcast to the event."""
     while isinstance(distribution, _Independent) or (
         isinstance(distribution, _Sample) and _has_no_batch(distribution.distribution)
     ):

@@ -1,4 +1,4 @@
-"""A model on its way to a folder that TensorFlow Serving loads."""
+"""The stages of an export."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 class Servable:
     """A model, and the functions of it that a server runs. The methods are the stages of an export, in their order.
 
-    Nothing of the model changes, and no state that other threads see.
+    They change neither the model nor any global state.
 
     Args:
       model: as `export` takes it.
@@ -36,11 +36,11 @@ class Servable:
     Attributes:
       parts: distribution, encoder and detector of the model.
       weights: the variables of the model.
-      signatures: what Python computes of the model, by name.
-      halves: the variables in half precision that are stored in place of weights, by the ids of the weights' handles.
-      functions: the concrete functions that are saved, by signature.
-      precomputed: the variables that hold values computed of weights alone.
-      rounding: how far values are off with weights in half precision, for the card; None with exact weights.
+      signatures: functions of the model, by name.
+      halves: half-precision variables that replace weights, by the ids of the weights' handles.
+      functions: the concrete functions to save, by signature.
+      precomputed: variables with precomputed values.
+      rounding: errors from half-precision weights, for the card; None with exact weights.
       cases: inputs and outputs of each signature, for the check and the warm-up requests.
 
     Raises:
@@ -59,32 +59,32 @@ class Servable:
         self.cases: dict[str, Case] = {}
 
     def add_signatures(self, functions: Mapping[str, Any] | None) -> None:
-        """Adds a user's own functions."""
+        """Adds a user's functions."""
         self.signatures |= own_signatures(functions, self.signatures)
 
     def halve_weights(self, dtype: str) -> None:
-        """Makes variables of half precision of the trained matrices, which `read_halves` has the functions read."""
+        """Rounds the trained matrices to half-precision variables, for `read_halves`."""
         self.weights_dtype, self.halves = dtype, halved(self.weights, dtype)
 
     def trace(self) -> None:
-        """Makes graphs of the signatures that the distribution implements, and refuses what no server runs."""
+        """Traces the signatures that the distribution implements, and refuses operations that no server runs."""
         self.functions = trace(self.signatures)
         self.signatures = {name: self.signatures[name] for name in self.functions}
         for name, function in self.functions.items():
             check_graph(name, function)
 
     def read_halves(self) -> None:
-        """Has the functions read the halved weights, a user's own functions too."""
+        """Rewrites the functions, a user's too, to read the half-precision variables."""
         self.functions = reading(self.functions, self.halves)
 
     def precompute(self) -> None:
-        """Computes what depends on weights alone, once; halved weights stay, or their products would be as large."""
+        """Precomputes values that depend only on the weights, but not on halved ones: the values would be as large."""
         self.functions, self.precomputed = precompute(self.functions, but=self.halves.values())
 
     def compute_cases(self, warmup: Any = None, condition: Any = None) -> None:
         """Computes outputs of each signature for rows of data and condition, or for samples of the model.
 
-        With weights in half precision they are those of the graphs, and `rounding` compares them to the exact ones.
+        With half-precision weights the graphs compute them, and `rounding` compares them with the exact outputs.
         """
         expected = self.signatures
         if self.weights_dtype is not None:
@@ -101,7 +101,7 @@ class Servable:
         _save(ServingModule(self.parts, self.functions, self.precomputed), self.functions, folder)
 
     def describe(self, folder: Path, name: str, about: Mapping[str, Any] | None) -> None:
-        """Writes the warm-up requests and the card of a folder that holds the rest, for a model of this name."""
+        """Writes the warm-up requests and the card of a model of this name, after all other files."""
         first_rows = {
             signature: {key: rows[:1] for key, rows in case.inputs.items()} for signature, case in self.cases.items()
         }
@@ -116,7 +116,7 @@ class Servable:
 def _rounding(
     dtype: str, output: str, exact: Signature, rounded: Signature, inputs: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """How far log_prob, or the score, of rows is off with weights in half precision, in nats; for the card."""
+    """Measures the error of log_prob or score from half-precision weights, in nats, for the card."""
     before, after = (run(signature, inputs) for signature in (exact, rounded))
     error = np.abs(after[output].astype(np.float64) - before[output].astype(np.float64))
     if not np.isfinite(error).all():
@@ -129,7 +129,7 @@ def _rounding(
 
 
 def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
-    """Both names of `log_prob` share one function; gradients, and shapes that loading infers again, stay out."""
+    """Saves `log_prob` under both names as one function, without gradients and without shapes, which loading infers."""
     named = {"serving_default": functions["log_prob"], **functions}
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(folder), signatures=named, options=options)
@@ -140,4 +140,4 @@ def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
             for node in nodes:
                 node.attr.pop("_output_shapes", None)
     file.write_bytes(saved.SerializeToString(deterministic=True))
-    (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the graph as it was; nothing reads it to serve
+    (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the unmodified graph; a server does not read it

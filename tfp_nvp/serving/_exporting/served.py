@@ -1,4 +1,4 @@
-"""What a served model is made of, and the inputs it takes."""
+"""The parts of a served model, and its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Specs = dict[str, tf.TensorSpec]
 
 @dataclass(frozen=True)
 class Served:
-    """A distribution, the Keras layer that makes its condition of the raw one, and the detector it is of (or None)."""
+    """A distribution, its encoder (or None), and the detector that scores with it (or None)."""
 
     distribution: tfd.Distribution
     encoder: keras.layers.Layer | None
@@ -29,7 +29,7 @@ class Served:
 
     @cached_property
     def fittable(self) -> Any:
-        """The distribution as the package asks any for its condition, its levels or its flow."""
+        """The distribution, or an adapter, with condition shape, levels and flow."""
         return as_fittable(self.distribution)
 
     @property
@@ -39,12 +39,12 @@ class Served:
 
 
 def served(model: Any) -> Served:
-    """The parts of a distribution, a `FlowModel` or an `AnomalyDetector`, checked.
+    """Checks a distribution, `FlowModel` or `AnomalyDetector`, and returns its parts.
 
     Raises:
       TypeError: for anything else.
-      ValueError: for one that no server can take: with a batch shape, an event shape that
-        is not known, layers that have not seen `initialize`, or a detector without a threshold.
+      ValueError: for a batch shape, an unknown event shape, layers that are not initialized,
+        or a detector without a threshold.
     """
     distribution, encoder, detector = model, None, None
     if isinstance(model, AnomalyDetector):
@@ -78,23 +78,24 @@ def _check_shapes(distribution: tfd.Distribution) -> None:
 
 
 def condition_specs(model: Served) -> Specs:
-    """The inputs of every signature that carry the condition: none, `condition`, or `condition_KEY` of several."""
+    """Specs of the inputs for the condition: none, `condition`, or `condition_KEY` for each of several."""
     shape = model.fittable.condition_shape
     if shape is None:
         return {}
     if model.encoder is None:
         return {"condition": rows("condition", shape, model.fittable.density_dtype)}
     inputs = _encoder_inputs(model.encoder)
-    if not isinstance(inputs, (dict, list, tuple)):
-        return {"condition": rows("condition", inputs.shape[1:], inputs.dtype)}
-    named = inputs if isinstance(inputs, dict) else {tensor.name: tensor for tensor in inputs}
-    return {
-        f"condition_{key}": rows(f"condition_{key}", tensor.shape[1:], tensor.dtype) for key, tensor in named.items()
-    }
+    if isinstance(inputs, dict):
+        named = {f"condition_{key}": tensor for key, tensor in inputs.items()}
+    elif isinstance(inputs, (list, tuple)):
+        named = {f"condition_{tensor.name}": tensor for tensor in inputs}
+    else:
+        named = {"condition": inputs}
+    return {name: rows(name, tensor.shape[1:], tensor.dtype) for name, tensor in named.items()}
 
 
 def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
-    """The distribution's condition of the raw inputs, through the encoder if there is one."""
+    """Maps the raw inputs to the distribution's condition, with the encoder if there is one."""
     if not raw:
         return None
     if model.encoder is None:
@@ -121,5 +122,5 @@ def _encoder_inputs(encoder: keras.layers.Layer) -> Any:
 
 
 def rows(name: str, shape: Any, dtype: Any) -> tf.TensorSpec:
-    """The spec of an input or output with the batch in front."""
+    """The spec of an input or output, with the batch as first dimension."""
     return tf.TensorSpec([None, *shape], dtype, name=name)

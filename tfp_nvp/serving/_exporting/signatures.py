@@ -1,4 +1,4 @@
-"""The signatures of a served model: what a server can be asked."""
+"""The signatures of a served model."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp.distributions import Dequantized
 from tfp_nvp.serving._exporting.row_random import base_rows, dequantize_rows, sample_rows
 from tfp_nvp.serving._exporting.served import Served, Specs, condition_of, condition_specs, rows
 from tfp_nvp.training import AnomalyDetector
 
 Tensors = dict[str, tf.Tensor]
+Function = Callable[..., Tensors]
 
 
 class Signature(NamedTuple):
     """A function of named tensors, and the specs of its inputs and outputs."""
 
-    call: Callable[..., Tensors]
+    call: Function
     inputs: Specs
     outputs: Specs
 
 
 def signatures(model: Served) -> dict[str, Signature]:
-    """What `model` may offer, by name.
+    """Returns the signatures of `model` by name.
 
         log_prob          x [n, event], condition                          →  log_prob [n]
         sample            seed int32 [n, 2], condition                     →  x [n, event]
@@ -37,47 +37,108 @@ def signatures(model: Served) -> dict[str, Signature]:
         decode            z, condition                                     →  x, log_det [n]
         score             x                                                →  score [n], is_anomaly bool [n]
 
-    `score` is an `AnomalyDetector`'s; the three before it are a flow's. Of a `Dequantized` distribution x
+    `score` needs an `AnomalyDetector`; the three before it need a flow. For a `Dequantized` distribution x
     are integers, `log_prob` and `encode` also take the seed of the noise, and there is no log_det. Every
-    tensor has the batch as its first dimension, and each evaluates every network once.
+    tensor has the batch as its first dimension, and each signature evaluates every network once.
     """
-    condition = condition_specs(model)
-    make = _of_reals if model.fittable.levels is None else _of_integers
-    return {
-        name: signature._replace(call=_nan_without_a_condition(signature.call, condition))
-        for name, signature in make(model, model.distribution, condition).items()
-    }
-
-
-def _of_reals(model: Served, distribution: Any, condition: Specs) -> dict[str, Signature]:
-    """The signatures of a distribution over real numbers."""
-    x = {"x": rows("x", distribution.event_shape, distribution.dtype)}
+    distribution, flow = model.distribution, model.fittable.as_flow()
+    is_integer = model.fittable.levels is not None
+    condition, float_dtype = condition_specs(model), model.fittable.density_dtype
+    functions = _of_integers(model) if is_integer else _of_reals(model)
+    x = {"x": rows("x", distribution.event_shape, distribution.integer_dtype if is_integer else distribution.dtype)}
     seed = {"seed": rows("seed", [2], tf.int32)}
-    float_dtype, flow = model.fittable.density_dtype, model.fittable.as_flow()
-    log_prob = {"log_prob": rows("log_prob", [], float_dtype)}
-    signatures = {
-        "log_prob": Signature(_log_prob(model), x | condition, log_prob),
-        "sample": Signature(_sample(model), seed | condition, x),
-    }
+    noise_seed = seed if is_integer else {}
+    specs = {"log_prob": (x | noise_seed, {"log_prob": rows("log_prob", [], float_dtype)}), "sample": (seed, x)}
     if flow is not None:
         base = flow.distribution
         temperature = {"temperature": rows("temperature", [], base.dtype)}
-        z, log_det = {"z": rows("z", base.event_shape, base.dtype)}, {"log_det": rows("log_det", [], float_dtype)}
-        signatures["sample_tempered"] = Signature(_sample_tempered(model), seed | temperature | condition, x)
-        signatures["encode"] = Signature(_encode(model), x | condition, z | log_det)
-        signatures["decode"] = Signature(_decode(model), z | condition, x | log_det)
+        z = {"z": rows("z", base.event_shape, base.dtype)}
+        log_det = {} if is_integer else {"log_det": rows("log_det", [], float_dtype)}
+        specs["sample_tempered"] = (seed | temperature, x)
+        specs["encode"] = (x | noise_seed, z | log_det)
+        specs["decode"] = (z, x | log_det)
     if model.detector is not None:
-        outputs = {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)}
-        signatures["score"] = Signature(_score(model.detector), x, outputs)
-    return signatures
+        functions["score"] = _score(model.detector)
+        specs["score"] = (x, {"score": rows("score", [], float_dtype), "is_anomaly": rows("is_anomaly", [], tf.bool)})
+    return {
+        name: Signature(_nan_without_a_condition(functions[name], condition), inputs | condition, outputs)
+        for name, (inputs, outputs) in specs.items()
+    }
+
+
+def _of_reals(model: Served) -> dict[str, Function]:
+    """The functions of a distribution over real numbers."""
+    distribution = model.distribution
+
+    def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        keywords = {} if condition is None else {"condition": condition}  # stock distributions take none
+        return {"log_prob": distribution.log_prob(x, **keywords)}
+
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return {"x": sample_rows(distribution, seed, condition_of(model, raw))}
+
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        return {"x": distribution.decode(base_rows(distribution, seed, condition, temperature), condition)[0]}
+
+    def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        z, log_det = distribution.encode(x, condition_of(model, raw))
+        return {"z": z, "log_det": log_det}
+
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x, log_det = distribution.decode(z, condition_of(model, raw))
+        return {"x": x, "log_det": log_det}
+
+    return {f.__name__: f for f in (log_prob, sample, sample_tempered, encode, decode)}
+
+
+def _of_integers(model: Served) -> dict[str, Function]:
+    """The functions of integers under the density of a flow."""
+    distribution, flow = model.distribution, model.distribution.flow
+
+    def as_integers(x: tf.Tensor) -> Tensors:
+        return {"x": tf.cast(x, distribution.integer_dtype)}
+
+    def log_prob(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x = tf.cast(x, tf.int32)
+        y, log_q = dequantize_rows(distribution, x, seed)
+        return {"log_prob": distribution.bound(x, y, log_q, condition_of(model, raw))}
+
+    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return as_integers(sample_rows(distribution, seed, condition_of(model, raw)))
+
+    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        condition = condition_of(model, raw)
+        return as_integers(distribution.decode(base_rows(flow, seed, condition, temperature), condition)[0])
+
+    def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        x = tf.cast(x, tf.int32)
+        y, _ = dequantize_rows(distribution, x, seed)
+        return {"z": distribution.possible_latents(x, flow.encode(y, condition_of(model, raw))[0])}
+
+    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
+        return as_integers(distribution.decode(z, condition_of(model, raw))[0])
+
+    return {f.__name__: f for f in (log_prob, sample, sample_tempered, encode, decode)}
+
+
+def _score(detector: AnomalyDetector) -> Function:
+    def score(x: tf.Tensor) -> Tensors:
+        value = detector.scores(x)
+        # Not ~(value <= threshold): TensorFlow's optimizer makes > of that, which differs for a NaN.
+        is_above = value > tf.constant(detector.threshold, value.dtype)
+        return {"score": value, "is_anomaly": is_above | tf.math.is_nan(value)}
+
+    return score
 
 
 def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) -> dict[str, Signature]:
-    """A user's own `tf.function`s as signatures, held to a server's rules.
+    """Checks a user's `tf.function`s, and returns them as signatures.
 
     Raises:
       TypeError, ValueError: if one has no `input_signature` of named tensors with the batch as their first dimension,
-        does not return a dict of such tensors, or has a name that is taken.
+        does not return a dict of such tensors, or has a reserved name.
     """
     if functions is not None and not isinstance(functions, Mapping):
         raise TypeError(f"`signatures` must be a dict of tf.functions by name; got {functions!r}.")
@@ -108,55 +169,16 @@ def own_signatures(functions: Mapping[str, Any] | None, taken: Collection[str]) 
                     f"`signatures[{name!r}]` must have the batch, of size None, as the first dimension of every "
                     f"tensor; {key} has shape {spec.shape}."
                 )
-        # Traced anew, as a function of its own, with AutoGraph.
+        # `trace` traces it again, with AutoGraph.
         signatures[name] = Signature(tf.function(function.python_function), inputs, outputs)
     return signatures
 
 
-def _of_integers(model: Served, distribution: Dequantized, condition: Specs) -> dict[str, Signature]:
-    """The signatures of integers under the density of a flow."""
-    flow, base = distribution.flow, distribution.flow.distribution
-    integers = distribution.integer_dtype
-    x = {"x": rows("x", distribution.event_shape, integers)}
-    seed = {"seed": rows("seed", [2], tf.int32)}
-    z = {"z": rows("z", base.event_shape, base.dtype)}
-    temperature = {"temperature": rows("temperature", [], base.dtype)}
-
-    def log_prob(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x = tf.cast(x, tf.int32)
-        y, log_q = dequantize_rows(distribution, x, seed)
-        return {"log_prob": distribution.bound(x, y, log_q, condition_of(model, raw))}
-
-    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": tf.cast(sample_rows(distribution, seed, condition_of(model, raw)), integers)}
-
-    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        condition = condition_of(model, raw)
-        z = base_rows(flow, seed, condition, temperature)
-        return {"x": tf.cast(distribution.decode(z, condition)[0], integers)}
-
-    def encode(x: tf.Tensor, seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x = tf.cast(x, tf.int32)
-        y, _ = dequantize_rows(distribution, x, seed)
-        return {"z": distribution.possible_latents(x, flow.encode(y, condition_of(model, raw))[0])}
-
-    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": tf.cast(distribution.decode(z, condition_of(model, raw))[0], integers)}
-
-    return {
-        "log_prob": Signature(log_prob, x | seed | condition, {"log_prob": rows("log_prob", [], flow.dtype)}),
-        "sample": Signature(sample, seed | condition, x),
-        "sample_tempered": Signature(sample_tempered, seed | temperature | condition, x),
-        "encode": Signature(encode, x | seed | condition, z),
-        "decode": Signature(decode, z | condition, x),
-    }
-
-
 def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
-    """The signatures as concrete functions; those that the distribution does not implement are left out.
+    """Traces the signatures to concrete functions; omits those that the distribution does not implement.
 
     Raises:
-      ValueError: if `log_prob` is among those.
+      ValueError: if it does not implement `log_prob`.
     """
     functions = {}
     for name, signature in signatures.items():
@@ -170,7 +192,7 @@ def trace(signatures: dict[str, Signature]) -> dict[str, Any]:
 
 
 class ServingModule(tf.Module):
-    """The root of a SavedModel: the variables and tables that the functions read, and nothing else."""
+    """The root of a SavedModel: the variables and tables that the functions read."""
 
     def __init__(self, model: Served, functions: dict[str, Any], precomputed: list[tf.Variable]):
         super().__init__()
@@ -180,7 +202,7 @@ class ServingModule(tf.Module):
 
 
 def weights_of(model: Served) -> list[tf.Variable]:
-    """The variables of what is served.
+    """Returns the variables of a model.
 
     Raises:
       ValueError: if one is NaN or infinite.
@@ -195,65 +217,10 @@ def weights_of(model: Served) -> list[tf.Variable]:
     return weights
 
 
-def _log_prob(model: Served) -> Callable[..., Tensors]:
-    def log_prob(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"log_prob": model.distribution.log_prob(x, **_keyword(model, raw))}
+def _with_static_shapes(signature: Signature) -> Function:
+    """Wraps a signature's function: checks the shapes of inputs, and sets those of outputs.
 
-    return log_prob
-
-
-def _sample(model: Served) -> Callable[..., Tensors]:
-    def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": sample_rows(model.distribution, seed, **_keyword(model, raw))}
-
-    return sample
-
-
-def _sample_tempered(model: Served) -> Callable[..., Tensors]:
-    def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        condition = condition_of(model, raw)
-        z = base_rows(model.distribution, seed, condition, temperature)
-        return {"x": model.distribution.decode(z, condition)[0]}
-
-    return sample_tempered
-
-
-def _encode(model: Served) -> Callable[..., Tensors]:
-    def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        z, log_det = model.distribution.encode(x, **_keyword(model, raw))
-        return {"z": z, "log_det": log_det}
-
-    return encode
-
-
-def _decode(model: Served) -> Callable[..., Tensors]:
-    def decode(z: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        x, log_det = model.distribution.decode(z, **_keyword(model, raw))
-        return {"x": x, "log_det": log_det}
-
-    return decode
-
-
-def _score(detector: AnomalyDetector) -> Callable[..., Tensors]:
-    def score(x: tf.Tensor) -> Tensors:
-        value = detector.scores(x)
-        # Not ~(value <= threshold): TensorFlow's optimizer makes > of that, which is another thing for a NaN.
-        is_above = value > tf.constant(detector.threshold, value.dtype)
-        return {"score": value, "is_anomaly": is_above | tf.math.is_nan(value)}
-
-    return score
-
-
-def _keyword(model: Served, raw: Tensors) -> Tensors:
-    """`condition=` for a distribution that takes one."""
-    condition = condition_of(model, raw)
-    return {} if condition is None else {"condition": condition}
-
-
-def _with_static_shapes(signature: Signature) -> Callable[..., Tensors]:
-    """The signature's function, which refuses inputs of other shapes, and whose outputs have the shapes it states.
-
-    A server does not compare what it is sent to the metadata it shows, and most operations broadcast.
+    A server does not check inputs against its metadata, and most operations broadcast.
     """
 
     def call(**inputs: tf.Tensor) -> Tensors:
@@ -266,19 +233,19 @@ def _with_static_shapes(signature: Signature) -> Callable[..., Tensors]:
 
 
 def _checked_rows(inputs: Tensors, specs: Specs) -> Tensors:
-    """The inputs, if they have the shapes of `specs` and equally many rows; else the graph fails when it is run."""
+    """Asserts, when the graph is run, that inputs have the shapes of `specs` and equally many rows."""
     inputs = {name: tf.ensure_shape(value, specs[name].shape) for name, value in inputs.items()}
     first, *others = (tf.shape(value)[0] for value in inputs.values())
     for count in others:
-        # The name is what a client reads, next to both counts: a string in the graph has no kernel on a GPU.
+        # A client reads the name and both counts; a string as message would have no kernel on a GPU.
         tf.debugging.Assert(tf.equal(count, first), [first, count], name="inputs_must_have_equally_many_rows")
     return inputs
 
 
-def _nan_without_a_condition(call: Callable[..., Tensors], condition: Specs) -> Callable[..., Tensors]:
-    """`call` with real outputs that are NaN in rows whose condition is not finite.
+def _nan_without_a_condition(call: Function, condition: Specs) -> Function:
+    """Wraps `call` to return NaN in rows whose condition is not finite.
 
-    A ReLU that is fused with a product makes 0 of NaN, and a density of that.
+    Without this they could get a finite density: a ReLU fused with a product maps NaN to 0.
     """
     real = [name for name, spec in condition.items() if spec.dtype.is_floating]
     if not real:
@@ -300,7 +267,7 @@ def _nan_without_a_condition(call: Callable[..., Tensors], condition: Specs) -> 
 
 
 def _tables(encoder: keras.layers.Layer | None) -> Iterator[Any]:
-    """Look-up tables of layers such as `keras.layers.StringLookup`."""
+    """Yields look-up tables of layers such as `keras.layers.StringLookup`."""
     for layer in [] if encoder is None else encoder._flatten_layers():
         for value in vars(layer).values():
             if isinstance(value, tf.saved_model.experimental.TrackableResource):

@@ -1,4 +1,4 @@
-"""Random numbers as a function of a seed per row, for all rows at once."""
+"""Random numbers from one seed per row, for all rows at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Words = tuple[tf.Tensor, tf.Tensor]
 def threefry(key: Words, counter: Words) -> Words:
     """Threefry-2x32 with 20 rounds: two random words of a key and a counter, all uint32.
 
-    Words broadcast against each other. Plain adds, shifts and exclusive ors, which have
+    Words broadcast against each other. It uses adds, shifts and exclusive ors, which have
     CPU and GPU kernels and need no XLA.
 
     >>> zero = tf.zeros([], tf.uint32)
@@ -39,7 +39,7 @@ def threefry(key: Words, counter: Words) -> Words:
 def uniforms(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
     """Uniform numbers in the open interval (0, 1).
 
-    Row i is a function of `seed[i]` alone, whatever the other rows are.
+    Row i depends on `seed[i]` only.
 
     Args:
       seed: int32 [n, 2].
@@ -54,7 +54,7 @@ def uniforms(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
     words = tf.bitcast(seed, tf.uint32)
     counter = tf.bitcast(tf.range(blocks, dtype=tf.int32), tf.uint32)
     x, y = threefry((words[:, :1], words[:, 1:]), (counter, tf.zeros([], tf.uint32)))
-    # Half a step is added, so that neither 0 nor 1 comes out: logarithms and quantiles stay finite.
+    # Half a step is added to exclude 0 and 1, where logarithms and quantiles are infinite.
     if dtype == tf.float64:
         steps = tf.cast(x, dtype) * 2.0**20 + tf.cast(_shift_right(y, 12), dtype)
         return (steps + 0.5) * 2.0**-52

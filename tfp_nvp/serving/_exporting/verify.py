@@ -1,7 +1,7 @@
 """Checks a SavedModel folder from a new process: `python verify.py FOLDER CASES.npz`.
 
-It needs TensorFlow and NumPy only, and runs the way a server does: with XLA switched off,
-from the folder alone. `verify` starts it.
+It needs TensorFlow and NumPy only, and runs as a server does: without XLA, from the folder
+alone. `verify` starts it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A value v may differ from the expected one e by this times 1 + |e| + median |e|: room for another
-# order of summation in a deep network, and none for a weight that was lost.
+# A value v may differ from the expected e by this times 1 + |e| + median |e|: enough for another
+# order of summation in a deep network, too little for a lost weight.
 _TOLERANCE = {"float64": 1e-6, "float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}
 
 Arrays = dict[str, np.ndarray]
 
 
 class Case(NamedTuple):
-    """Inputs of a signature, and the outputs to expect, by name."""
+    """Inputs of a signature, and its expected outputs, by name."""
 
     inputs: Arrays
     outputs: Arrays
@@ -45,7 +45,7 @@ def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0) -> None
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "cases.npz"
         np.savez(file, **_flat(cases))  # type: ignore[arg-type]
-        # PYTHONSAFEPATH: else the script's folder, ours, comes first among the modules it may import.
+        # PYTHONSAFEPATH, or the script would import modules from its own folder first.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1"}
         command = [sys.executable, str(Path(__file__).resolve()), str(folder), str(file)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
@@ -55,7 +55,7 @@ def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0) -> None
 
 
 def check_folder(folder: str, cases: dict[str, Case]) -> None:
-    """Loads the folder, and runs every case with all of its rows, with the first alone, and with none.
+    """Loads the folder, and runs every case with all its rows, with the first row, and with none.
 
     Raises:
       ValueError: if an output is not as expected.
@@ -83,7 +83,7 @@ def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
         return
     v, e = value.astype(np.float64), expected.astype(np.float64)
     if expected.dtype.kind in "iub":
-        # They are real numbers rounded down, or compared to one: what is all but equal may fall on either side.
+        # They are rounded or compared real numbers, so a tiny error can change one by 1: allow that in 1 % of them.
         near = np.abs(v - e) <= 1.0
         if near.all() and np.count_nonzero(v != e) <= 1 + 0.01 * e.size:
             return
@@ -98,7 +98,7 @@ def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
 
 
 def _disable_xla() -> None:
-    """For this whole process, as a server does by default: what was traced with `jit_compile=True` then fails here."""
+    """Disables XLA in this process, as a server does by default: functions with `jit_compile=True` then fail here."""
     import tensorflow as tf
 
     library = Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"
@@ -108,9 +108,9 @@ def _disable_xla() -> None:
 
 def _flat(cases: dict[str, Case]) -> Arrays:
     return {
-        f"{name}/{part}/{key}": value
+        f"{name}/{field}/{key}": value
         for name, case in cases.items()
-        for part, arrays in case._asdict().items()
+        for field, arrays in case._asdict().items()
         for key, value in arrays.items()
     }
 
@@ -118,8 +118,8 @@ def _flat(cases: dict[str, Case]) -> Arrays:
 def _nested(flat: Iterator[tuple[str, np.ndarray]]) -> dict[str, Case]:
     cases: dict[str, Case] = {}
     for path, value in flat:
-        name, part, key = path.split("/", 2)
-        getattr(cases.setdefault(name, Case({}, {})), part)[key] = value
+        name, field, key = path.split("/", 2)
+        getattr(cases.setdefault(name, Case({}, {})), field)[key] = value
     return cases
 
 
@@ -129,5 +129,5 @@ if __name__ == "__main__":
             stored = _nested(file.items())
         _disable_xla()
         check_folder(sys.argv[1], stored)
-    except Exception as error:  # every failure becomes one line, which the parent passes on
+    except Exception as error:  # one line for any failure, which the parent passes on
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")

@@ -1,4 +1,4 @@
-"""The requests TensorFlow Serving runs by itself before it serves a version."""
+"""Writes the requests that TensorFlow Serving runs before it serves a version."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def write_warmup(folder: Path, model_name: str, requests: dict[str, Arrays]) -> 
     Args:
       folder: a version's folder.
       model_name: the name it is served under.
-      requests: inputs by name, for each signature. One row each is best: a server that
-        batches refuses a request above its largest batch, and with it the version.
+      requests: inputs by name, for each signature; preferably one row each, as a server that
+        batches refuses a version whose request exceeds its largest batch.
     """
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     path.parent.mkdir(exist_ok=True)
@@ -53,7 +53,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the top bit says that more follow."""
+    """An integer in seven bits a byte, the lowest first; the top bit is set in all but the last."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

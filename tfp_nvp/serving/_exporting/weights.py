@@ -1,4 +1,4 @@
-"""Matrices and kernels stored in half the bytes, and read as what they were."""
+"""Stores matrices and kernels in half the bytes, and casts them back when they are read."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from tfp_nvp.serving._exporting.graphs import ends_of, function_like, imported, needed, not_only_read
 
-#: What weights can be stored in.
+#: Dtypes that weights can be stored in.
 HALF = ("float16", "bfloat16")
 
 
 def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]:
-    """A variable of `dtype` with the rounded value of each trained weight of rank 2 or more, by the id of its handle.
+    """Rounds each trainable weight of rank 2 or more to a variable of `dtype`; returns them by the ids of its handle.
 
-    Others stay as they are, and so do those that are not trained: they are few, the mean of data far from zero
-    must not be rounded, and a fixed rotation must stay one.
+    Weights that are not trained are kept: they are few, and rounding would shift a mean far from zero and make a
+    rotation inexact.
 
     Raises:
       ValueError: if `dtype` is not one of `HALF`, or a weight is too large for it.
@@ -37,14 +37,13 @@ def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]
 
 
 def reading(functions: Mapping[str, Any], halves: Mapping[int, tf.Variable]) -> dict[str, Any]:
-    """Functions that read weights from variables of half precision, and cast them back.
+    """Returns functions that read weights from variables of half precision, and cast them back.
 
-    The graphs are rewritten, and nothing that was traced before, nor the weights themselves, changes. A weight that a
-    graph does more with than to read it whole stays what it is.
+    The original functions and weights do not change. Weights that a graph does not only read whole are kept.
 
     Args:
       functions: concrete functions of named tensors.
-      halves: as of `halved`.
+      halves: from `halved`.
     """
     changing = not_only_read(function.graph for function in functions.values())
     halves = {handle: half for handle, half in halves.items() if handle not in changing}

@@ -1,4 +1,4 @@
-"""A lock among threads and processes, which ends with the one that holds it."""
+"""A file lock between threads and processes, which ends with its holder."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ except ImportError:  # Windows
 
 @contextlib.contextmanager
 def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock that `file` stands for; the file is there as long as the lock is.
+    """Holds a lock on `file`, which is made for the lock and removed with it.
 
-    Of a process that is killed the file stays, without its lock: the next to take it removes it.
+    A killed process leaves the file without its lock; the next holder removes it.
 
     Args:
-      file: a path whose folder exists, for nothing but the lock.
-      wait: until another lets go of it.
+      file: a path in an existing folder, used for the lock only.
+      wait: whether to wait for another holder.
 
     Yields:
-      True; False, at once and without a file, where the system or the file system has no locks.
+      True; or False, without a file, if the system or the file system has no locks.
 
     Raises:
       BlockingIOError: if another holds it, and `wait` is False.
@@ -39,27 +39,27 @@ def locked(file: Path, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         try:
-            file.unlink(missing_ok=True)  # before the lock goes: one who waited sees that this is no longer the file
+            file.unlink(missing_ok=True)  # before unlocking, so that one who waits sees that the file is gone
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a forked process has it open too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing does not unlock if a forked process has it open too
             os.close(descriptor)
 
 
 def _opened(file: Path) -> int:
-    """A descriptor of the file, which is made if it is not there; of another user's too, in a folder of both."""
+    """Opens or makes the file, which may be another user's in a shared folder."""
     while True:
         try:
-            return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)  # network file systems lock only what is written to
+            return os.open(file, os.O_RDWR | os.O_CREAT, 0o666)  # network file systems lock only files open for writing
         except PermissionError:
             try:
-                return os.open(file, os.O_RDONLY)  # left by a process of another user; its lock needs no more
+                return os.open(file, os.O_RDONLY)  # another user's; enough for its lock
             except FileNotFoundError:
                 if not os.access(file.parent, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file)) from None
 
 
 def _acquired(file: Path, wait: bool) -> int | None:
-    """The descriptor of a locked file that is still at its path."""
+    """Locks the file, and returns its descriptor if it is still at its path; else tries again."""
     if fcntl is None:
         return None
     while True:
@@ -70,7 +70,7 @@ def _acquired(file: Path, wait: bool) -> int | None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise
-            except OSError:  # such as ENOLCK and ENOSYS of network file systems
+            except OSError:  # such as ENOLCK and ENOSYS on network file systems
                 file.unlink(missing_ok=True)
                 return None
             with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What can be read of a version's folder: its card, whether its files are those exported, and their sizes."""
+"""Reads a version's card, checks the hashes of its files, and reports their sizes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-EXTRA = "assets.extra"  # the folder of what servers and people read beside the model
+EXTRA = "assets.extra"  # the folder of the card and the warm-up requests
 
 
 def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
-    """The `model.json` of a version's folder; None where there is none.
+    """Reads `model.json` of a version's folder; None if there is none.
 
     Raises:
-      ValueError: if it holds something else than a JSON object.
+      ValueError: if it is not a JSON object.
     """
     file = Path(folder) / EXTRA / "model.json"
     if not file.exists():
@@ -34,7 +34,7 @@ def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def check_hashes(folder: Path) -> None:
-    """Raises `ValueError` if a file of a version's folder is not the one that `export` wrote."""
+    """Raises `ValueError` if a file of a version's folder has changed since `export`."""
     card = read_card(folder)
     for file, expected in {} if card is None else card["sha256"].items():
         path = folder / file
@@ -45,11 +45,11 @@ def check_hashes(folder: Path) -> None:
 
 
 def size_report(folder: str | os.PathLike) -> dict[str, Any]:
-    """What a version's folder is made of.
+    """Measures a version's folder.
 
     Returns:
-      `total` bytes, bytes of each of the `files`, number of `operations` that each signature runs (functions
-      that it calls included, once), and the ten `largest` weights in bytes.
+      `total` bytes, bytes of each of the `files`, number of `operations` of each signature (those of called
+      functions are counted once), and the ten `largest` weights in bytes.
     """
     root = Path(folder)
     files = {str(path.relative_to(root)): path.stat().st_size for path in sorted(root.rglob("*")) if path.is_file()}
@@ -67,8 +67,8 @@ def size_report(folder: str | os.PathLike) -> dict[str, Any]:
         "total": sum(files.values()),
         "files": files,
         "operations": {
-            name: _count_operations(meta.graph_def, each)
-            for name, each in meta.signature_def.items()
+            name: _count_operations(meta.graph_def, signature)
+            for name, signature in meta.signature_def.items()
             if not name.startswith("__")
         },
         "largest": dict(largest),
@@ -76,14 +76,14 @@ def size_report(folder: str | os.PathLike) -> dict[str, Any]:
 
 
 def _weight_name(objects: Any, key: str) -> str:
-    """The variable's own name, of a checkpoint's key such as "weights/3/.ATTRIBUTES/VARIABLE_VALUE"."""
+    """The variable's name for a checkpoint's key such as "weights/3/.ATTRIBUTES/VARIABLE_VALUE"."""
     parts = key.split("/.ATTRIBUTES")[0].split("/")
     node = objects.nodes[0]
-    for part in parts:
-        found = [child.node_id for child in node.children if child.local_name == part]
-        if not found:
+    for name in parts:
+        children = {child.local_name: child.node_id for child in node.children}
+        if name not in children:
             return key
-        node = objects.nodes[found[0]]
+        node = objects.nodes[children[name]]
     return f"{node.variable.name or key} ({'/'.join(parts)})"
 
 
@@ -92,36 +92,31 @@ def _count_operations(graph: Any, signature: Any) -> int:
     nodes = {node.name: node for node in graph.node}
     waiting = [out.name.split(":")[0] for out in signature.outputs.values()]
     seen: set[str] = set()
-    found = []
+    operations = []
     while waiting:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            found.append(nodes[name])
+            operations.append(nodes[name])
             waiting += [source.lstrip("^").split(":")[0] for source in nodes[name].input]
-    for node in found:  # grows as functions are found
+    for node in operations:  # grows by the nodes of the functions that are called
         for attribute in node.attr.values():
-            for function in (attribute.func.name, *(each.name for each in attribute.list.func)):
+            for function in (attribute.func.name, *(called.name for called in attribute.list.func)):
                 if function in library and function not in seen:
                     seen.add(function)
-                    found.extend(library[function].node_def)
-    return len(found)
+                    operations.extend(library[function].node_def)
+    return len(operations)
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Of the files that a server reads."""
+    """SHA-256 of the files that a model server reads, by path."""
     kept = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != EXTRA]
     return {str(path.relative_to(folder)): _sha256(path) for path in kept}
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
-
-
-def _digest(file: Any) -> str:
-    """For Python 3.10, which has no `hashlib.file_digest`."""
     digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
     return digest.hexdigest()

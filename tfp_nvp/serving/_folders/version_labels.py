@@ -17,32 +17,31 @@ _FILE = "labels.json"
 
 
 def labels(path: str | os.PathLike) -> dict[str, int]:
-    """The versions that labels stand for, of a model's folder.
+    """Returns the labels in a model's folder and their versions.
 
     Raises:
-      ValueError: if labels.json there is not what `set_label` writes.
+      ValueError: if its labels.json has another format than that of `set_label`.
     """
     file = Path(path) / _FILE
     if not file.exists():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {str(label): checks.integer(label, version, 1) for label, version in found.items()}
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return {str(label): checks.integer(label, version, 1) for label, version in stored.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} must be a JSON object of labels and versions: {error}") from error
 
 
 def set_label(path: str | os.PathLike, label: str, version: int) -> None:
-    """Makes a label stand for a version: a new one, or one that stood for another.
+    """Sets a label, new or not, to a version.
 
-    It is kept in labels.json of the model's folder, which processes may write at once: each label is set as if the
-    others waited. A server reads labels from its configuration, which `tfp-nvp serve` and `serving.write_deployment`
-    make of them.
+    Labels are stored in labels.json of the model's folder; processes that set labels at the same time wait for each
+    other. `tfp-nvp serve` and `serving.write_deployment` write them to the configuration that a server reads.
 
     Args:
       path: a model's folder.
       label: letters, digits, ".", "_" and "-".
-      version: one that is there.
+      version: an existing one.
 
     Raises:
       ValueError: if the label has other characters, or there is no such version.
@@ -53,11 +52,11 @@ def set_label(path: str | os.PathLike, label: str, version: int) -> None:
 
 
 def remove_label(path: str | os.PathLike, label: str) -> None:
-    """Forgets a label, also one whose version is gone; a server does once its configuration is written again.
+    """Removes a label, also of a missing version. A server keeps it until its configuration is written again.
 
     Args:
       path: a model's folder.
-      label: one that is there.
+      label: an existing one.
 
     Raises:
       ValueError: if there is no such label.
@@ -68,33 +67,33 @@ def remove_label(path: str | os.PathLike, label: str) -> None:
             raise ValueError(f"`label` must be one of {path}, {sorted(named)}; got {label!r}.")
         return {name: version for name, version in named.items() if name != label}
 
-    without(labels(path))  # before a lock is made where there is no folder
+    without(labels(path))  # raises before a lock file is made
     _change(Path(path), without)
 
 
-def set_labels(folder: Path, given: Iterable[str], version: int) -> None:
-    """Makes labels stand for a version, all of them or, where that fails, none; raises as `set_label` does."""
-    given = check_labels(given)
+def set_labels(folder: Path, names: Iterable[str], version: int) -> None:
+    """Sets all labels to a version, or none if one is invalid; raises as `set_label`."""
+    names = check_labels(names)
     if checks.integer("version", version, 1) not in versions(folder):
         raise ValueError(f"`version` must be one that {folder} holds, {versions(folder)}; got {version}.")
-    _change(folder, lambda named: named | dict.fromkeys(given, version))
+    _change(folder, lambda named: named | dict.fromkeys(names, version))
 
 
 def _change(folder: Path, change: Callable[[dict[str, int]], dict[str, int]]) -> None:
-    """Writes what `change` makes of the labels; as if other processes waited."""
+    """Applies `change` to the stored labels, under a lock."""
     with locked(folder / f".{_FILE}.lock") as held:
-        for left in folder.glob(f".{_FILE}-*") if held else ():  # by processes that were killed
+        for left in folder.glob(f".{_FILE}-*") if held else ():  # written by killed processes
             left.unlink()
         write_whole(folder / _FILE, json.dumps(change(labels(folder)), indent=1, sort_keys=True) + "\n")
 
 
-def check_labels(given: Iterable[str]) -> list[str]:
-    """The labels as a list, of a generator too; raises `ValueError` for what is no label."""
-    found = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else None
-    if found is None or not all(map(_is_label, found)):
-        shown = given if found is None else found
-        raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {shown!r}.")
-    return found
+def check_labels(names: Iterable[str]) -> list[str]:
+    """Returns an iterable of labels as a list; raises `ValueError` for anything else."""
+    if isinstance(names, Iterable) and not isinstance(names, (str, bytes)):
+        names = list(names)
+        if all(map(_is_label, names)):
+            return names
+    raise ValueError(f"`labels` must be names of letters, digits, '.', '_' and '-', in a list; got {names!r}.")
 
 
 def _is_label(label: Any) -> bool:

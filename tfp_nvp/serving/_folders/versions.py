@@ -1,4 +1,4 @@
-"""Version folders: written beside, on the disk before they are renamed into place, never overwritten."""
+"""Version folders: written under another name, synced to disk, renamed into place, never overwritten."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEMPORARY = ".export-"
 
 
 def versions(path: Path) -> list[int]:
-    """The versions in a model's folder that a server takes for such, in order."""
+    """The versions in a model's folder, by the server's rules, in order."""
     if not path.is_dir():
         return []
     names = [child.name for child in path.iterdir() if child.name.isdecimal() and child.is_dir()]
@@ -26,11 +26,11 @@ def versions(path: Path) -> list[int]:
 
 
 def check_target(path: str | os.PathLike, version: int | None) -> Path:
-    """The model's folder as a `Path` that ends with its name, if a version can go there.
+    """Returns the model's folder as a `Path` that ends with its name, if a version can be written there.
 
     Raises:
       TypeError, ValueError: if `path` is not a folder of versions, or `version` not a positive int of 64 bits.
-      FileExistsError: if the version is there already.
+      FileExistsError: if the version exists.
     """
     if "://" in os.fspath(path):
         raise ValueError(f"`path` must be on a file system that can rename a folder at once; got {os.fspath(path)!r}.")
@@ -46,9 +46,9 @@ def check_target(path: str | os.PathLike, version: int | None) -> Path:
 
 @contextmanager
 def temporary_sibling(path: Path) -> Iterator[Path]:
-    """A new folder within the model's, under a name no server takes for a version; gone afterwards, if still there.
+    """Makes a folder in the model's, under a name that is no version, and removes it afterwards unless renamed.
 
-    It is locked meanwhile; those of processes that were killed have lost their lock, and are removed first.
+    It is locked meanwhile. Folders of killed processes have lost their locks, and are removed first.
     """
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def temporary_sibling(path: Path) -> Iterator[Path]:
         with suppress(OSError), locked(lock, wait=False) as held:
             if held:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-    # Not `tempfile.mkdtemp`: that gives a folder only its owner may read, and a server runs as another user.
+    # Not `tempfile.mkdtemp`: only the owner may read its folders, and a server runs as another user.
     temporary = path / f"{_TEMPORARY}{uuid.uuid4().hex}"
-    with locked(temporary.with_suffix(".lock")):  # before there is a folder
+    with locked(temporary.with_suffix(".lock")):  # before the folder exists
         temporary.mkdir()
         try:
             yield temporary
@@ -69,14 +69,13 @@ def temporary_sibling(path: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path, version: int | None) -> Path:
-    """Renames a finished folder to its version: the one given, or the next that is free.
+    """Renames a finished folder to `version`, or to the next free one.
 
-    All of it is on the disk before, so that also after a power cut a version is whole or not there; its name is
-    afterwards.
+    The files are synced to disk before, and the name after, so that a version is whole or missing after a power cut.
 
     Raises:
-      FileExistsError: if the version given is there already.
-      ValueError: if there is no next one.
+      FileExistsError: if `version` exists.
+      ValueError: if there is no larger one.
     """
     for folder, _, names in os.walk(temporary):
         for name in names:
@@ -86,7 +85,7 @@ def publish(temporary: Path, path: Path, version: int | None) -> Path:
         number = checks.integer("version", version or max(versions(path), default=0) + 1, 1, LARGEST)
         target = path / str(number)
         try:
-            # Fails if another process has put its own (never empty) folder there since.
+            # Fails if another process has put its own folder, which is not empty, there since.
             os.rename(temporary, target)
             break
         except OSError as error:
@@ -99,7 +98,7 @@ def publish(temporary: Path, path: Path, version: int | None) -> Path:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Writes a file that readers see as it was, or with all of the text, also after a power cut."""
+    """Replaces a file atomically: readers see the old or the new text, also after a power cut."""
     temporary = file.with_name(f".{file.name}-{uuid.uuid4().hex}")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -111,14 +110,14 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Returns when what a file holds, or the names in a folder, is on the disk."""
-    if path.is_dir() and os.name == "nt":  # which does not open folders
+    """Syncs a file, or the names in a folder, to disk."""
+    if path.is_dir() and os.name == "nt":  # Windows does not open folders
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.EBADF):  # some file systems can't of a folder
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.EBADF):  # some file systems can't sync a folder
             raise
     finally:
         os.close(descriptor)

@@ -27,11 +27,11 @@ class AnomalyDetector:
 
         score(x) = −log p(x) in nats;    x is called an anomaly if score(x) > threshold
 
-    The threshold is set on rows that the flow has not seen, for a false-positive rate: of new rows like those, it is
-    exceeded by no larger a share on average. If these rows hold anomalies, so does that share.
+    The threshold is set on held-out rows, for a false-positive rate: on average no larger a share of new rows like
+    those exceeds it. If the held-out rows hold anomalies, these count into the rate.
 
     Args:
-      model: a fitted `FlowModel` without a condition; None for `fit` to make one.
+      model: a fitted unconditional `FlowModel`; by default `fit` makes one.
       seed: an int that makes the fit reproducible.
 
     Attributes:
@@ -39,7 +39,7 @@ class AnomalyDetector:
       threshold_: the `Threshold`; None before `fit` or `calibrate`.
 
     Raises:
-      TypeError, ValueError: if `model` is no `FlowModel`, or a conditional one, or one of integers.
+      TypeError, ValueError: if `model` is not a `FlowModel`, is conditional, or has integer events.
 
     >>> rows = np.random.default_rng(0).normal(size=(300, 2))
     >>> detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.05, steps=20, verbose=0)
@@ -67,33 +67,32 @@ class AnomalyDetector:
         steps: int = 1000,
         verbose: int | str = "auto",
     ) -> AnomalyDetector:
-        """Fits a flow to most rows of a table, and sets the threshold by the others.
+        """Fits a flow to most rows of a table, and sets the threshold on the others.
 
-        Rows are standardized and rotated to their principal axes, and the flow learns their density smoothed by a wide
-        Gaussian kernel:
+        Rows are standardized and rotated to their principal axes, and the flow is fitted to their density smoothed by
+        a wide Gaussian kernel:
 
             p(z) = 1/n Σᵢ N(z; zᵢ, noise² I)
 
         So neither ties in the data nor the few anomalies among the rows, alone or in clusters, get a high density. The
-        smoothed density is known wherever one asks, and the flow's log-density is drawn to it, in nats, by a Huber loss
-        around the rows; what is fitted costs the same for any number of rows.
+        flow's log-density is regressed on the smoothed one around the rows, with a Huber loss in nats. The cost of
+        scoring does not depend on n.
 
         Args:
           x: [n, d], n at least 20, without labels.
           false_positive_rate: as for `calibrate`.
-          calibration_split: share of the rows that only the threshold sees; 0 for all rows to the flow and
-            `calibrate` with others.
+          calibration_split: share of the rows held out for the threshold; 0 to fit to all rows and call `calibrate`
+            with others.
           noise: width of the kernel in deviations of a column; by default min(2, √d / 2).
           flow: a recipe, called as `flow(event_shape=[d], seed=seed)`; by default a neural spline flow of 4 couplings.
-          steps: of training, with batches of 512; rounded up to a multiple of ten.
+          steps: of training, with batches of 512; rounded up to a multiple of 10.
           verbose: 1 or "auto" for a progress bar, 0 for silence.
 
         Returns:
           The detector itself.
 
         Raises:
-          TypeError, ValueError: for data that can't be fitted (NaN, too few rows), or too few held-out rows for the
-            rate.
+          TypeError, ValueError: for NaN, too few rows, or too few held-out rows for the rate.
         """
         x = as_table("x", x)
         d = x.shape[1]
@@ -123,8 +122,8 @@ class AnomalyDetector:
     def calibrate(self, x: Any, false_positive_rate: float = 0.01) -> AnomalyDetector:
         """Sets the threshold on rows that the flow was not fitted to.
 
-        It is the k-th smallest of their n scores, k = ⌈(n + 1)(1 − rate)⌉, which a new row of the same distribution
-        exceeds with a probability of at most `false_positive_rate` (split conformal prediction: Vovk et al. 2005).
+        It is the k-th smallest of their n scores, k = ⌈(n + 1)(1 − rate)⌉. A new row of the same distribution exceeds
+        it with probability at most `false_positive_rate` (split conformal prediction: Vovk et al. 2005).
 
         Args:
           x: [n, d], n at least 1 / rate − 1.
@@ -146,9 +145,7 @@ class AnomalyDetector:
         Raises:
           ValueError: if there is none yet.
         """
-        if self.threshold_ is None:
-            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
-        return self.threshold_.value
+        return self._calibrated().value
 
     def score(self, x: Any) -> np.ndarray:
         """−log p of rows [n, d] in nats, [n]: larger for less likely ones, NaN for NaN."""
@@ -164,7 +161,7 @@ class AnomalyDetector:
         return ~(self.score(x) <= self.threshold)  # a NaN is one
 
     def scores(self, x: tf.Tensor) -> tf.Tensor:
-        """`score` of a tensor, as part of a graph."""
+        """`score` of a tensor, for use in a graph."""
         return -self._fitted().distribution.log_prob(x)
 
     def _fitted(self) -> FlowModel:
@@ -172,19 +169,22 @@ class AnomalyDetector:
             raise ValueError("The detector has no flow yet: call `fit`, or give it a fitted FlowModel.")
         return self.model
 
+    def _calibrated(self) -> Threshold:
+        if self.threshold_ is None:
+            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
+        return self.threshold_
+
     def describe(self) -> dict[str, Any]:
         """The threshold as JSON values; None where an interval has no end."""
-        value = self.threshold_
-        if value is None:
-            raise ValueError("The detector has no threshold yet: call `fit`, or `calibrate` with held-out rows.")
+        threshold = self._calibrated()
         return {
             "score": "-log_prob, nats",
-            "threshold": value.value,
-            "threshold_interval": [end if math.isfinite(end) else None for end in value.interval],
-            "false_positive_rate": value.false_positive_rate,
-            "false_positive_rate_interval": list(value.rate_interval),
+            "threshold": threshold.value,
+            "threshold_interval": [end if math.isfinite(end) else None for end in threshold.interval],
+            "false_positive_rate": threshold.false_positive_rate,
+            "false_positive_rate_interval": list(threshold.rate_interval),
             "confidence": CONFIDENCE,
-            "calibration_rows": value.rows,
+            "calibration_rows": threshold.rows,
         }
 
 

@@ -19,7 +19,7 @@ _BATCH, _INITIAL_ROWS, _KERNEL_ROWS, _WARMUP = 512, 20_000, 8192, 100
 def kernel_log_prob(x: tf.Tensor, rows: tf.Tensor, noise: float) -> tf.Tensor:
     """log 1/n Σᵢ N(x; rowᵢ, noise² I) of x [m, d] and rows [n, d], [m]."""
     n, d = rows.shape
-    # |x − row|² = |x|² − 2 x·row + |row|²: one matrix product, whose sum loses the digits of what is far out.
+    # |x − row|² = |x|² − 2 x·row + |row|² is one matrix product; float64, as the sum cancels far from 0.
     precise, others = tf.cast(x, tf.float64), tf.cast(rows, tf.float64)
     squares = tf.reduce_sum(precise**2, -1)[:, tf.newaxis] + tf.reduce_sum(others**2, -1)
     distances = squares - 2.0 * tf.matmul(precise, others, transpose_b=True)
@@ -28,30 +28,31 @@ def kernel_log_prob(x: tf.Tensor, rows: tf.Tensor, noise: float) -> tf.Tensor:
 
 
 def smoothed_batches(parts: Sequence[tf.Tensor], noise: float, batch_size: int, seed: int) -> tf.data.Dataset:
-    """An endless stream of batches of rows, drawn with replacement, plus Gaussian noise.
+    """An endless stream of batches of rows, sampled with replacement, plus Gaussian noise.
 
-    Of each part as many rows. Each row comes twice, as a draw of the smoothed density, row + e, and nearer to the
-    rows, row − u e with u uniform in [0, 1): that is where densities are asked for later.
+    Every part gives equally many rows. Each row is used twice: as row + e, a sample of the smoothed density, and as
+    row − u e with u uniform in [0, 1), nearer to the rows, where densities are evaluated later.
 
     Args:
       parts: each [n, d].
-      noise: deviation of e.
-      batch_size: rows of a batch, made a multiple of twice the parts.
+      noise: standard deviation of e.
+      batch_size: rows of a batch, rounded up to a multiple of twice the number of parts.
       seed: of rows and noise.
 
     Returns:
       A dataset of `(x,)`, part by part.
     """
-    each = -(-batch_size // (2 * len(parts)))
+    per_part = -(-batch_size // (2 * len(parts)))
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor]:
         keys = tf.random.experimental.stateless_split(tf.stack([tf.constant(seed, tf.int64), number]), 3 * len(parts))
         draws = []
-        for i, part in enumerate(parts):
-            n, d = part.shape
-            rows = tf.gather(part, tf.random.stateless_uniform([each], keys[3 * i], 0, n, tf.int64))
-            e = noise * tf.random.stateless_normal([each, d], keys[3 * i + 1], dtype=part.dtype)
-            draws += [rows + e, rows - e * tf.random.stateless_uniform([each, 1], keys[3 * i + 2], dtype=part.dtype)]
+        for i, table in enumerate(parts):
+            n, d = table.shape
+            rows = tf.gather(table, tf.random.stateless_uniform([per_part], keys[3 * i], 0, n, tf.int64))
+            e = noise * tf.random.stateless_normal([per_part, d], keys[3 * i + 1], dtype=table.dtype)
+            u = tf.random.stateless_uniform([per_part, 1], keys[3 * i + 2], dtype=table.dtype)
+            draws += [rows + e, rows - e * u]
         return (tf.concat(draws, axis=0),)
 
     numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
@@ -61,13 +62,13 @@ def smoothed_batches(parts: Sequence[tf.Tensor], noise: float, batch_size: int, 
 def fit_smoothed(flow: Flow, rows: tf.Tensor, noise: float, steps: int, seed: int, callbacks: list) -> None:
     """Fits a flow to the density of rows [n, d] smoothed by a Gaussian kernel of deviation `noise`.
 
-    That density is known. So the flow is not fitted to draws of it by maximum likelihood: around the rows of either
-    half of the table, its log-density is drawn to that of the other half's smoothed rows, as a new row would see it.
-    The loss is the mean Huber distance in nats. Of more than 16,384 rows, a random 16,384 are the kernel's.
+    Around the rows of either half of the table, the flow's log-density is regressed on the kernel density estimate of
+    the other half. The loss is the mean Huber distance in nats. At most 16,384 rows, chosen at random, are kernel
+    centres.
     """
     order = tf.random.experimental.index_shuffle(tf.range(len(rows), dtype=tf.int64), [seed, 0], len(rows) - 1)
     parts = tf.split(tf.gather(rows, order), [len(rows) // 2, len(rows) - len(rows) // 2])
-    kernels = [part[:_KERNEL_ROWS] for part in reversed(parts)]
+    kernels = [half[:_KERNEL_ROWS] for half in reversed(parts)]
 
     def loss(x: tf.Tensor, log_prob: tf.Tensor) -> tf.Tensor:
         x = tf.cast(x, log_prob.dtype)

@@ -1,4 +1,4 @@
-"""The score above which a row is called an anomaly, and how sure it is."""
+"""The score above which a row is called an anomaly, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tfp_nvp import checks
 
 tfd = tfp.distributions
 
-#: Of the confidence intervals.
+#: The level of the confidence intervals.
 CONFIDENCE = 0.95
 
 
 class Threshold(NamedTuple):
-    """A score above which rows are called anomalies, and how sure it is.
+    """A score above which rows are called anomalies, with confidence intervals.
 
     Attributes:
       value: the threshold.
-      interval: 95 % confidence interval of the score's quantile that it estimates; an end may be infinite.
-      false_positive_rate: what was asked for.
-      rate_interval: 95 % interval of the false-positive rate that the threshold really has.
-      rows: held-out rows that it was set from.
+      interval: 95 % confidence interval of the quantile that `value` estimates; an end may be infinite.
+      false_positive_rate: the requested rate.
+      rate_interval: 95 % interval of the actual false-positive rate.
+      rows: number of held-out rows.
     """
 
     value: float
@@ -35,9 +35,9 @@ class Threshold(NamedTuple):
 
 
 def threshold_of(scores: np.ndarray, false_positive_rate: float) -> Threshold:
-    """The threshold that scores of held-out rows give.
+    """Sets the threshold from scores of held-out rows.
 
-    Of continuous scores, the rate of the k-th smallest of n is Beta(n + 1 − k, k), and the number of scores below
+    For continuous scores, the rate of the k-th smallest of n is Beta(n + 1 − k, k), and the number of scores below
     a quantile is binomial: both intervals hold for any distribution of the scores.
 
     Raises:
@@ -51,7 +51,7 @@ def threshold_of(scores: np.ndarray, false_positive_rate: float) -> Threshold:
     if not np.isfinite(ordered[k - 1]):
         raise ValueError(f"{np.isinf(ordered).sum()} of {n} held-out rows have density 0; no threshold is above them.")
     tails = np.array([(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    # P(at most i of n scores lie below the quantile), i = 0 … n: how sure a rank is to lie beyond it.
+    # P(at most i of n scores lie below the quantile), i = 0 … n.
     below = tfd.Binomial(np.float64(n), probs=np.float64(1.0 - rate)).cdf(np.arange(n + 1.0)).numpy()
     low, high = int(np.searchsorted(below, tails[0])), int(np.searchsorted(below, tails[1])) + 1
     interval = (
@@ -63,7 +63,7 @@ def threshold_of(scores: np.ndarray, false_positive_rate: float) -> Threshold:
 
 
 def order_statistic(rows: int, false_positive_rate: float) -> int:
-    """k = ⌈(n + 1)(1 − rate)⌉: which of n sorted scores is the threshold.
+    """The rank k = ⌈(n + 1)(1 − rate)⌉ of the threshold among n sorted scores.
 
     Raises:
       ValueError: if there are too few for the rate.

@@ -1,4 +1,4 @@
-"""What enters `fit`, `evaluate` and `predict`, and its checks."""
+"""Checks and converts the data of `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-#: What Keras reads batch by batch, and casts nothing of.
+#: Keras reads these batch by batch, without casts.
 STREAMS = (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)
-#: Marks an array of floats that is written as integers of its bits.
+#: The key of an array of floats whose bits are passed as integers.
 _BITS = "bits of floats"
 
 
 def as_bits(data: Any, dtype: str) -> Any:
-    """Arrays of floats, alone or in a structure, in a form that Keras leaves whole; others as they are.
+    """Reinterprets the bits of float arrays, alone or in a structure, as integers; `from_bits` is the inverse.
 
-    Keras casts every array of floats to its `floatx`, which is float32 for the whole process, whatever a model's dtype
-    is. Integers it leaves alone, so floats go through it as the integers of their bits. `from_bits` is the way back.
+    Keras casts every array of floats to its `floatx`, whatever the model's dtype, but does not cast integers.
     """
     if dtype == keras.config.floatx() or data is None:
         return data
     if isinstance(data, dict):
-        return {name: as_bits(part, dtype) for name, part in data.items()}
-    if isinstance(data, (list, tuple)) and any(hasattr(part, "shape") for part in data):
-        return type(data)(as_bits(part, dtype) for part in data)
+        return {name: as_bits(value, dtype) for name, value in data.items()}
+    if isinstance(data, (list, tuple)) and any(hasattr(value, "shape") for value in data):
+        return type(data)(as_bits(value, dtype) for value in data)
     array = np.asarray(data)
     if array.dtype.kind != "f":
         return data
@@ -36,25 +35,25 @@ def as_bits(data: Any, dtype: str) -> Any:
 
 
 def from_bits(data: Any, dtype: str) -> Any:
-    """The floats of `as_bits`, in one batch."""
+    """Restores the floats of a batch from `as_bits`."""
     if isinstance(data, dict):
         if set(data) == {_BITS}:
             return tf.bitcast(data[_BITS], dtype)
-        return {name: from_bits(part, dtype) for name, part in data.items()}
-    return type(data)(from_bits(part, dtype) for part in data) if isinstance(data, (list, tuple)) else data
+        return {name: from_bits(value, dtype) for name, value in data.items()}
+    return type(data)(from_bits(value, dtype) for value in data) if isinstance(data, (list, tuple)) else data
 
 
 def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
-    """The inputs of `model.call`, the events x among them, and the sample weights, of one Keras batch."""
-    x, y, weights = (from_bits(part, model.dtype) for part in keras.utils.unpack_x_y_sample_weight(data))
+    """Splits a Keras batch into the inputs of `model.call`, the events x, and the sample weights."""
+    x, y, weights = (from_bits(values, model.dtype) for values in keras.utils.unpack_x_y_sample_weight(data))
     weights = None if weights is None else tf.reshape(weights, [-1])  # [n, 1] would broadcast to [n, n]
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 
 
 def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> tuple[Any, Any, Any]:
-    """Keras' `x` and `y` after a check of the data, and the first (condition inputs, events), at most 20,000.
+    """Checks data; returns Keras' `x` and `y`, and the first (condition inputs, events), at most 20,000.
 
-    Of a stream, the first batch is checked; a generator comes back whole.
+    Of a stream, the first batch is checked; a returned generator still yields it.
 
     Raises:
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
@@ -80,7 +79,7 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
 
 
 class Rows(keras.utils.PyDataset):
-    """Arrays read batch by batch, so that those mapped from a file never are in memory whole."""
+    """Reads arrays batch by batch, so that those mapped from a file are never whole in memory."""
 
     def __init__(self, arrays: tuple[Any, ...], batch_size: int):
         super().__init__()
@@ -95,7 +94,7 @@ class Rows(keras.utils.PyDataset):
 
 
 def rows_at_once(event_shape: Any) -> int:
-    """As many rows as make a quarter of a million numbers: few calls, and little memory."""
+    """The number of rows with 2¹⁸ numbers, at least 32: few calls, and little memory."""
     return max(32, 2**18 // max(1, math.prod(event_shape)))
 
 
@@ -131,7 +130,7 @@ def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
 
 
 def check_finite(what: str, name: str, value: np.ndarray) -> None:
-    """A `ValueError` with row numbers if any value is NaN or infinite."""
+    """Raises `ValueError` with row numbers if any value is NaN or infinite."""
     if value.dtype.kind not in "fc":
         return
     if value.dtype.kind == "f" and np.isfinite(value.sum(dtype=np.float64)):

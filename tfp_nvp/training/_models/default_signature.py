@@ -1,4 +1,4 @@
-"""The signature that a `FlowModel` has in a SavedModel which TensorFlow writes."""
+"""The signature of a `FlowModel` in a SavedModel that TensorFlow writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 def default_signature(model: Any) -> Any:
     """log p(x) or log p(x | condition) as a `tf.function` of `x` and `condition`, for real numbers.
 
-    None for integers, whose likelihood takes seeds of its noise, and for an encoder that does not have one known input.
+    Returns None for integers, whose likelihood needs noise seeds, and for an encoder without exactly one known input.
     """
     if model._fittable.levels is not None:
         return None

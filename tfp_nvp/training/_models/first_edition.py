@@ -1,4 +1,4 @@
-"""Weights of `.keras` files that version 0.1 wrote, under the names that they have there."""
+"""The weights of a model under the names that `.keras` files of version 0.1 have for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tfp_nvp.distributions.fittable import StockDistribution
 
 
 class FirstEditionLayer(keras.layers.Layer):
-    """The weights of one part of a distribution as version 0.1 kept them; shared, never copied.
+    """The weights of one part of a distribution in the order of version 0.1; shared, never copied.
 
-    They were the networks within the part, in a list, and then every other variable, in the order of attributes.
+    It saved the list of networks within the part, then every other variable in the order of attributes.
 
     Args:
       part: a bijector or base.
-      seen: ids of the variables and networks that other layers hold already; added to.
+      seen: ids of the variables and networks that other layers already hold; updated.
     """
 
     def __init__(self, part: Any, seen: set[int], name: str):
@@ -35,7 +35,7 @@ class FirstEditionLayer(keras.layers.Layer):
 
 
 def first_edition_layers(parts: Sequence[Module]) -> list[keras.layers.Layer]:
-    """A layer for each part of a distribution, of the name that version 0.1 gave it."""
+    """Returns a layer for each part of a distribution, with its name in version 0.1."""
     seen: set[int] = set()
     names: set[str] = set()
     layers: list[keras.layers.Layer] = []
@@ -45,13 +45,13 @@ def first_edition_layers(parts: Sequence[Module]) -> list[keras.layers.Layer]:
         while name in names:
             name, count = f"{base}_{count}", count + 1
         names.add(name)
-        kind = type(type(part).__name__.lstrip("_"), (FirstEditionLayer,), {})
-        layers.append(kind(part, seen, name))
+        layer_type = type(type(part).__name__.lstrip("_"), (FirstEditionLayer,), {})
+        layers.append(layer_type(part, seen, name))
     return layers
 
 
 def _as_they_were(parts: Sequence[Module]) -> list[Any]:
-    """Stock distributions without their adapter; a stock transformed one alone was its bijector, and a learned base."""
+    """Removes adapters; splits a lone stock TransformedDistribution into its bijector and, if learned, its base."""
     bare = [part.distribution if isinstance(part, StockDistribution) else part for part in parts]
     if bare != list(parts) and len(bare) == 1 and hasattr(bare[0], "bijector"):
         base = bare[0].distribution
@@ -60,10 +60,10 @@ def _as_they_were(parts: Sequence[Module]) -> list[Any]:
 
 
 def _networks(part: Any) -> Iterator[keras.layers.Layer]:
-    """The conditioners within a part, in the order in which version 0.1 came upon them."""
-    found: dict[int, keras.layers.Layer] = {}
+    """Yields the conditioners within a part, in the order of version 0.1."""
+    networks: dict[int, keras.layers.Layer] = {}
     for module in (part, *part.submodules):
         for value in tf.nest.flatten([value for name, value in sorted(vars(module).items()) if name[:1] != "_"]):
             if isinstance(value, keras.layers.Layer) and not isinstance(value, Module):
-                found[id(value)] = value
-    yield from found.values()
+                networks[id(value)] = value
+    yield from networks.values()

@@ -37,16 +37,16 @@ class FlowModel(keras.Model):
     Batches of a stream are x, `(condition_inputs, x)`, or with sample weights `(x, x, weights)`
     and `(condition_inputs, x, weights)`.
 
-    `compile()` without a loss means this. `evaluate` reports `loss` and `nll`, the negative
+    This is the loss of `compile()` by default. `evaluate` reports `loss` and `nll`, the negative
     log-likelihood alone, and of a `Dequantized` distribution `bits_per_dim`. `predict` gives log p of
-    each row; for a conditional model `predict((condition_inputs, x))`. Data that are NaN or infinite are
-    refused before the first step; of a stream, only its first batch is looked at, and a one-shot
-    stream loses it to that. If a loss or gradient is not finite while training, the weights stay those
-    of the last finite step, training stops and a warning names the layer where it began.
+    each row; for a conditional model `predict((condition_inputs, x))`. NaN or infinite data are refused before
+    the first step; of a stream only the first batch is checked, which a one-shot stream then lacks. If a
+    loss or gradient is not finite while training, the weights of the last finite step are kept, training
+    stops, and a warning names the first layer that was not finite.
 
     Args:
       distribution: ours or stock, with events of a known shape and batch shape [].
-      encoder: a Keras layer from condition inputs to the condition; None to pass them on.
+      encoder: a Keras layer from condition inputs to the condition; None if the inputs are the condition.
       name: name of the model.
 
     Raises:
@@ -101,7 +101,7 @@ class FlowModel(keras.Model):
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
         """As in Keras; the loss is the mean negative log-likelihood unless one is given.
 
-        A `loss` or metric of one's own is called with the events and their log-probs.
+        Your own `loss` or metric is called with the events and their log-probs.
         """
         if self.dtype != "float32" and callable(loss) and not isinstance(loss, keras.losses.Loss):
             loss = LossFunction(loss, dtype=self.dtype)  # Keras would call it in float32
@@ -112,9 +112,9 @@ class FlowModel(keras.Model):
     def fit(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> keras.callbacks.History:
-        """As in Keras, after a check of the data. See the class for what `x` and `y` are.
+        """As in Keras, after a check of the data. The class describes `x` and `y`.
 
-        Data-dependent layers that are not initialized are, from the first rows.
+        Data-dependent layers are initialized from the first rows, unless they are already.
 
         Raises:
           ValueError: if there is nothing to train, the data are not finite or of a wrong shape.
@@ -141,23 +141,23 @@ class FlowModel(keras.Model):
         return super().fit(x, y, batch_size=batch_size, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """As in Keras, after a check of the data. See the class for what `x` and `y` are."""
+        """As in Keras, after a check of the data. The class describes `x` and `y`."""
         if not kwargs.get("_use_cached_eval_dataset"):
             x, y, kwargs["sample_weight"], _ = self._checked(x, y, kwargs.get("sample_weight"), "x")
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def _checked(self, x: Any, y: Any, weights: Any, name: str) -> tuple[Any, Any, Any, Any]:
-        """Data as they go into Keras, and the first rows, after a check."""
+        """Checks data; returns them in the form that Keras is given, and their first rows."""
         x, y, first = checked_data(self, x, y, name, weights)
         if not isinstance(x, STREAMS):
-            x, y, weights = (as_bits(part, self.dtype) for part in (x, y, weights))
+            x, y, weights = (as_bits(data, self.dtype) for data in (x, y, weights))
         return x, y, weights, first
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """log p of each row, [n], in nats; see the class for conditional models.
 
-        NumPy arrays are read batch by batch: one mapped from a file (`np.load(path, mmap_mode="r")`) may
-        be larger than the memory.
+        NumPy arrays are read batch by batch, so one mapped from a file (`np.load(path, mmap_mode="r")`) may
+        exceed the memory.
 
         Args:
           x: rows, or (condition_inputs, rows), or a stream of either.
@@ -175,7 +175,7 @@ class FlowModel(keras.Model):
                 raise ValueError(f"The distribution takes no condition: call `predict(x)`; got {len(parts)} parts.")
             size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
             batch_size = checks.integer("batch_size", size, 1)
-            parts = tf.nest.map_structure(_as_array, parts)
+            parts = tf.nest.map_structure(np.asarray, parts)  # a mapped file is not read
             arrays = tf.nest.flatten(parts)
             if all(array.ndim for array in arrays):
                 counts = [len(array) for array in arrays]
@@ -240,14 +240,14 @@ class FlowModel(keras.Model):
         return logs | self._fittable.metrics_of(logs["nll"])
 
     def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Weights exist since `__init__`, but for an encoder's of unknown input shape; the optimizer's are made here.
+        # Only an encoder of unknown input shape lacks weights after `__init__`; the optimizer's are made here.
         if self.encoder is not None and not self.encoder.built:
             return
         if self.optimizer is not None and not self.optimizer.built and self.trainable_variables:
             self.optimizer.build(self.trainable_variables)
 
     def _prepare(self, condition: Any, x: np.ndarray) -> None:
-        """What needs a first look at data: an encoder not yet built, the optimizer, and data-dependent layers."""
+        """Builds encoder and optimizer and initializes data-dependent layers from the first rows, where still to do."""
         condition = self._condition(condition) if self.is_conditional else None
         self._symbolic_build()
         if not self._fittable.is_initialized and len(x) > 1:
@@ -260,7 +260,7 @@ class FlowModel(keras.Model):
         return self.distribution.log_prob(x, **self._condition_kwargs(condition), **kwargs)
 
     def bits_per_dim(self, x: Any, condition: Any = None, **kwargs: Any) -> tf.Tensor:
-        """Bits per dimension of integers, where the distribution is `Dequantized`, whose `kwargs` it takes."""
+        """Bits per dimension of integers under a `Dequantized` distribution, whose `kwargs` it takes."""
         return self.distribution.bits_per_dim(x, **self._condition_kwargs(condition), **kwargs)
 
     def sample(self, sample_shape: Any = (), seed: Any = None, condition: Any = None, **kwargs: Any) -> tf.Tensor:
@@ -276,11 +276,11 @@ class FlowModel(keras.Model):
         )
 
     def encode(self, x: Any, condition: Any = None, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Latents and log |det ∂z/∂x| of data, where the distribution is a `Flow`, or `Dequantized`: no log-det."""
+        """Latents and log |det ∂z/∂x| of data under a `Flow`; None for the log-det under `Dequantized`."""
         return self.distribution.encode(x, **self._condition_kwargs(condition), **kwargs)
 
     def decode(self, z: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Data and log |det ∂x/∂z| of latents, where the distribution is a `Flow`, or `Dequantized`: no log-det."""
+        """Data and log |det ∂x/∂z| of latents under a `Flow`; None for the log-det under `Dequantized`."""
         return self.distribution.decode(z, **self._condition_kwargs(condition))
 
     def given(self, condition: Any) -> tfd.Distribution:
@@ -290,7 +290,7 @@ class FlowModel(keras.Model):
     def _condition(self, condition: Any, training: bool = False) -> Any:
         if self.encoder is None or condition is None:
             return condition
-        if isinstance(condition, (list, tuple)) and not any(hasattr(part, "shape") for part in condition):
+        if isinstance(condition, (list, tuple)) and not any(hasattr(value, "shape") for value in condition):
             condition = np.asarray(condition)  # a list of numbers is one input, a list of arrays several
         return self.encoder(tf.nest.map_structure(tf.convert_to_tensor, condition), training=training)
 
@@ -313,13 +313,13 @@ class FlowModel(keras.Model):
         return model
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        # Keras leaves a model with a `compile` of its own uncompiled; ours takes Keras' arguments.
+        # Keras does not compile a model that overrides `compile`; ours takes Keras' arguments.
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     # SavedModels.
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Not as in Keras, which writes one function: `tfp_nvp.export(model, path)` writes what servers run.
+        """Refuses to write the one function that Keras would: `tfp_nvp.export(model, path)` writes all signatures.
 
         Raises:
           NotImplementedError: always.
@@ -342,7 +342,7 @@ class FlowModel(keras.Model):
             )
         return super()._trackable_children(save_type, **kwargs)
 
-    # Files of version 0.1 hold the weights as a list of layers. Keras reads a file along the names of attributes, once.
+    # Files of version 0.1 hold the weights as a list of layers. Keras reads the attributes once, by their names.
 
     def load_own_variables(self, store: Any) -> None:
         if "flow_layers" in (getattr(store, "h5_file", None) or ()):
@@ -356,19 +356,19 @@ class FlowModel(keras.Model):
 
     @property
     def flow_layers(self) -> list[keras.layers.Layer]:
-        """The layers of the distribution from the data to the base; for once, as a file of version 0.1 has them."""
+        """The layers of the distribution from the data to the base; once, those of a file of version 0.1 being read."""
         return self.__dict__.pop("_first_edition", None) or self._fittable.parts()
 
     def get_build_config(self) -> dict:
         return {}
 
     def build_from_config(self, config: dict) -> None:
-        """Nothing to build: all weights exist since `__init__`."""
+        """Builds nothing: `__init__` has made all weights."""
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
 class LossFunction(keras.losses.Loss):
-    """A loss function of a user's own, called in a model's dtype.
+    """A user's loss function, called in a model's dtype.
 
     Args:
       function: from events and log-probs to a loss, or one for each row.
@@ -389,8 +389,3 @@ class LossFunction(keras.losses.Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LossFunction:
         return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
-
-
-def _as_array(value: Any) -> Any:
-    """An array of a tensor or list; one that is mapped from a file stays so."""
-    return value if isinstance(value, np.ndarray) else np.asarray(value)

@@ -1,4 +1,4 @@
-"""What happens when a training step is not finite."""
+"""Skips training steps that are not finite, stops training, and names the cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfp_nvp._watch import Step
 
 
 class NonFiniteGuard:
-    """Applies a step's gradients only if loss and gradients are finite, else notes where it began."""
+    """Applies a step's gradients only if loss and gradients are finite, else records the first place that was not."""
 
     def __init__(self) -> None:
         self._first = tf.Variable(-1, dtype=tf.int32, trainable=False, name="first_non_finite")
@@ -24,7 +24,7 @@ class NonFiniteGuard:
         self._first.assign(-1)
 
     def failure(self) -> str | None:
-        """Where the first failed step went wrong, in words; None if all steps were finite."""
+        """Names the first place of the first failed step that was not finite; None if all steps were."""
         index = int(self._first.numpy())
         return None if index < 0 else self._places[index]
 
@@ -37,7 +37,7 @@ class NonFiniteGuard:
         steps: Sequence[Step],
         loss: tf.Tensor,
     ) -> None:
-        """One guarded step. `steps` is what the layers returned on the way to the loss."""
+        """Applies one step, if it is finite. `steps` are the values and log-dets of the layers."""
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         gradients = [g for g, _ in pairs]
         scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
@@ -65,7 +65,7 @@ class NonFiniteGuard:
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops training at the first step that was not finite, with a warning that says where it began."""
+    """Stops training at the first step that is not finite; a warning names the first place that was not."""
 
     def __init__(self, guard: NonFiniteGuard):
         super().__init__()
@@ -85,7 +85,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 def _of_one_dtype(pairs: list[tuple[tf.Tensor, Any]]) -> list[tuple[tf.Tensor, Any]]:
-    """Gradients and variables, the gradients of mixed dtypes in the widest: Keras clips by a norm over all of them."""
+    """Casts gradients of mixed dtypes to the widest: Keras clips by a norm over all of them."""
     widest = max((g.dtype for g, _ in pairs), key=lambda dtype: dtype.size, default=tf.float32)
     return [(g if g.dtype == widest else tf.cast(g, widest), v) for g, v in pairs]
 

@@ -1,1 +1,1 @@
-"""Fits of tables."""
+"""Fits flows to tables."""

@@ -9,15 +9,15 @@ import tensorflow as tf
 def shuffled_batches(
     x: np.ndarray, condition: np.ndarray | None, step: np.ndarray, batch_size: int, seed: int
 ) -> tf.data.Dataset:
-    """An endless stream of batches, each pass over the rows in a new order; every batch is full.
+    """An endless stream of full batches; each pass over the rows has a new order.
 
-    Rows are picked by a pseudorandom permutation of their numbers, computed batch by batch,
-    so nothing is copied or buffered. Uniform noise in ±step / 2 is added to x anew every time.
+    The order is a pseudorandom permutation of row indices, computed batch by batch,
+    so nothing is copied or buffered. New uniform noise in ±step / 2 is added to x each time.
 
     Args:
       x: float32 [n, d], n at least `batch_size`.
       condition: float32 [n, k], or None.
-      step: [d], 0 where no noise is wanted.
+      step: [d], 0 for columns without noise.
       batch_size: rows of a batch.
       seed: of orders and noise.
 

@@ -1,4 +1,4 @@
-"""Early stopping that may keep the weights from before the first step."""
+"""Early stopping that may restore the initial weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import keras
 
 
 class BestWeights(keras.callbacks.EarlyStopping):
-    """Ends training when the validation loss no longer improves, with the weights where it was least.
+    """Stops training when the validation loss no longer improves, and restores the weights of the least loss.
 
     Args:
-      initial: the validation loss before training, whose weights are kept if nothing improves on it.
+      initial: the validation loss before training; if none is lower, the initial weights are restored.
       patience: epochs without improvement before the end.
     """
 

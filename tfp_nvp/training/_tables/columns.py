@@ -1,4 +1,4 @@
-"""What a table of numbers is like, and how it is prepared for a flow."""
+"""Inspects the columns of a table, and standardizes them for a flow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfp_nvp.bijectors import ActNorm, Bijector, Sinh, Support
 from tfp_nvp.bijectors.sinh import asinh
 from tfp_nvp.training._models.data import check_finite
 
-#: Fewer rows than this are refused: a validation set of a fifth would be a handful.
+#: The least number of rows: of fewer, a fifth is too few to validate on.
 MIN_ROWS = 20
 #: A column is heavy-tailed if its largest distance from the median exceeds this many robust
 #: standard deviations; a million draws of a Gaussian stay within 5, of an exponential within 17.
@@ -22,10 +22,10 @@ HEAVY = 10.0
 
 
 def as_table(name: str, value: Any) -> np.ndarray:
-    """`value` as float64 [n, d].
+    """Converts `value` to float64 [n, d].
 
     Raises:
-      TypeError, ValueError: if it is no such table, or holds NaN or infinite values.
+      TypeError, ValueError: if it is not a table, or holds NaN or infinite values.
     """
     try:
         table = np.asarray(value, dtype=np.float64)
@@ -41,7 +41,7 @@ def as_table(name: str, value: Any) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """What `fit` found out about the columns of x, each an array [d]."""
+    """Properties of the columns of x, each an array [d]."""
 
     low: np.ndarray  # bounds, ±inf where there is none
     high: np.ndarray
@@ -51,9 +51,9 @@ class Columns:
     heavy: np.ndarray  # bool
 
     def bijectors(self, dtype: Any) -> list[Bijector]:
-        """From standardized values to the data's own units, the one next to the data first.
+        """Returns bijectors from standardized values to the data's own units, the one next to the data first.
 
-        The two standardizations are set by `initialize_standardization`.
+        `initialize_standardization` sets the standardizations.
         """
         event_shape = self.low.shape
         layers: list[Bijector] = []
@@ -71,7 +71,8 @@ def inspect_columns(x: np.ndarray, support: Any, dtype: Any = "float32") -> Colu
     """Bounds, steps and tails of the columns of x [n, d].
 
     Raises:
-      ValueError: for a constant column, one too far off for `dtype`, or a `support` that x leaves or that is too wide.
+      ValueError: for a column that is constant or that `dtype` can't resolve, or a `support` that x leaves or that is
+        too wide.
     """
     low, high = _bounds(x, support)
     _refuse_constant(x)
@@ -86,7 +87,7 @@ def inspect_columns(x: np.ndarray, support: Any, dtype: Any = "float32") -> Colu
             stacklevel=3,
         )
     _warn_of_atoms(x, step)
-    # The noise may not leave the bounds, nor the rounding of the noisy values.
+    # Neither the noise nor the rounding of noisy values may leave the bounds.
     room = np.where(step > 0, step / 2 + 4 * np.spacing(np.abs(x).max(axis=0).astype(np.float32)), 0.0)
     low, high = low - room, high + room
     center, scale = robust_moments(x)
@@ -102,14 +103,14 @@ def inspect_columns(x: np.ndarray, support: Any, dtype: Any = "float32") -> Colu
 
 
 def robust_moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and robust standard deviation of each column; the plain deviation where half of a column is one value."""
+    """Median and robust standard deviation of each column; the plain deviation if half of a column is one value."""
     low, median, high = np.percentile(values, [25, 50, 75], axis=0)
     robust = (high - low) / 1.349
     return median, np.where(robust > 0, robust, values.std(axis=0))
 
 
 def initialize_standardization(layers: list[Bijector], columns: Columns, x: np.ndarray) -> tf.Tensor:
-    """Sets the fixed standardizations of `Columns.bijectors` from the training rows; returns these standardized."""
+    """Sets the standardizations of `Columns.bijectors` from the training rows; returns the standardized rows."""
     value = tf.constant(x, tf.float64)
     for layer in layers:
         if layer.name == "center":
@@ -139,7 +140,7 @@ class Standardize(keras.layers.Layer):
 
     @classmethod
     def of(cls, condition: np.ndarray, dtype: str) -> Standardize:
-        """The layer for the training rows [n, k] of a condition. A constant column becomes zero."""
+        """Fits the layer to the training rows [n, k] of a condition. A constant column becomes zero."""
         median, robust = robust_moments(condition)
         heavy = (robust > 0) & (np.abs(condition - median).max(axis=0) > HEAVY * robust)
         deviation = condition.std(axis=0)
@@ -154,7 +155,7 @@ class Standardize(keras.layers.Layer):
         return {"input_shape": (None, len(self.center))}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Nothing to build."""
+        """Builds nothing."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -200,28 +201,28 @@ def _refuse_constant(x: np.ndarray) -> None:
 
 
 def refuse_unresolved(name: str, table: np.ndarray, dtype: Any) -> None:
-    """A `ValueError` if a column varies by less than `dtype` can tell apart, or is too large or small for it."""
-    kind = np.finfo(tf.as_dtype(dtype).as_numpy_dtype)
+    """Raises `ValueError` if a column varies by less than `dtype` resolves, or is too large or small for it."""
+    limits = np.finfo(tf.as_dtype(dtype).as_numpy_dtype)
     median, robust = robust_moments(table)
     deviation = table.std(axis=0)
     spread = np.minimum(robust, deviation)
-    lost = (spread < 50 * kind.eps * np.abs(median)) | (spread < 10 * kind.tiny)
-    lost = np.flatnonzero((lost & (deviation > 0)) | (np.abs(table).max(axis=0) > kind.max / 100))
+    lost = (spread < 50 * limits.eps * np.abs(median)) | (spread < 10 * limits.tiny)
+    lost = np.flatnonzero((lost & (deviation > 0)) | (np.abs(table).max(axis=0) > limits.max / 100))
     if lost.size:
         i = lost[0]
         raise ValueError(
-            f"`{name}` has column(s) that {kind.dtype} can't resolve: {lost[:5].tolist()}; column {i} lies around "
+            f"`{name}` has column(s) that {limits.dtype} can't resolve: {lost[:5].tolist()}; column {i} lies around "
             f"{median[i]:g} and varies by {spread[i]:g}. Subtract a constant from it or rescale it first."
         )
 
 
 def _sample_of(column: np.ndarray) -> np.ndarray:
-    """At most 200,000 values of a column, spread over all of it."""
+    """At most 200,000 evenly spaced values of a column."""
     return column[:: -(-len(column) // 200_000)]
 
 
 def _step(column: np.ndarray) -> float:
-    """The distance of neighbours if a column's values lie on a grid that many rows share, else 0."""
+    """The grid spacing of a column whose values repeat on a grid, else 0."""
     column = _sample_of(column)
     values = np.unique(column)
     if len(values) > 0.5 * len(column) or len(values) < 2:

@@ -1,4 +1,4 @@
-"""One line from a table to a fitted flow."""
+"""Fits a flow to a table in one call."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tfp_nvp.training._tables.units import behind
 
 tfd = tfp.distributions
 
-#: Rows that data-dependent layers are set from; the first, as the rows are in random order.
+#: Data-dependent layers are initialized from the first so many rows, which are in random order.
 INITIAL_ROWS = 20_000
 
 
@@ -57,29 +57,28 @@ def fit(
     Data and condition are standardized inside the model, so its likelihoods and samples are
     in the data's own units. Bounded columns (`support`) are mapped to the real line,
     heavy-tailed ones pass through asinh, and columns of values on a grid (integers) are
-    dequantized with a warning. What is linear in the condition is taken off by a regression. Weights
-    are an exponential average, taken where the validation likelihood was best, be it before the
-    first step; training ends when it no longer improves.
+    dequantized with a warning. A ridge regression on the condition is fitted first and subtracted. Training
+    ends when the validation likelihood no longer improves, and the model keeps the exponentially averaged
+    weights of the best epoch, or the initial ones if none was better.
 
     Args:
       x: table [n, d] of finite numbers, n at least 20.
       condition: table [n, k] that x depends on, or None.
-      flow: None for the default, a neural spline flow sized to the data; or a recipe, called
-        as `flow(event_shape=[d], condition_shape=[k] or None, seed=seed)`; or a flow. It models
+      flow: a flow, or a recipe, called as `flow(event_shape=[d], condition_shape=[k] or None,
+        seed=seed)`; by default a neural spline flow sized to the data. It models
         the standardized data; with a condition, the standardized residuals of a linear regression.
       support: (low, high), each a number, None or an array [d]; ±inf or None for no bound.
       validation_split: fraction of rows held out, in (0, 1); by default 0.2 below 5,000
         rows, else 0.1, and never more than 50,000 rows.
-      epochs: most passes over the data; by default as many as the plan's steps take.
+      epochs: passes over the data, at most; by default those of the plan's steps.
       batch_size, learning_rate: by default chosen from the size of the data.
       seed: an int that makes split, initial weights and order of rows reproducible.
       verbose: 1 or "auto" for a progress bar, 2 for a line per epoch, 0 for silence.
       callbacks: more Keras callbacks.
-      plan: sizes and training schedule, in place of the chosen ones (docs/fitting.md).
+      plan: sizes and training schedule; by default chosen from the data (docs/fitting.md).
 
     Returns:
-      A fitted `FlowModel` with `log_prob`, `sample`, `history` and the rest. Its schedule is spent: `compile`
-      before fitting on.
+      A fitted `FlowModel`. Its learning-rate schedule is spent: `compile` before fitting further.
 
     Raises:
       TypeError, ValueError: for data that can't be fitted (NaN, constant columns, too few
@@ -143,7 +142,7 @@ def _check_rows(x: np.ndarray, condition: np.ndarray | None) -> None:
 
 
 def _split(rows: int, fraction: float | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the training rows and of the validation rows."""
+    """Indices of the training rows and of the validation rows."""
     if fraction is None:
         fraction = 0.2 if rows < 5_000 else 0.1
     elif not checks.fraction("validation_split", fraction) > 0.0:
@@ -156,7 +155,7 @@ def _split(rows: int, fraction: float | None, seed: int) -> tuple[np.ndarray, np
 
 
 def _flow(flow: Any, x: np.ndarray, condition: np.ndarray | None, plan: Plan, seed: int) -> tfd.Distribution:
-    """The flow of the standardized data that was asked for."""
+    """Makes and checks the flow of the standardized data."""
     shapes = {"event_shape": [x.shape[1]], "condition_shape": None if condition is None else [condition.shape[1]]}
     if flow is None:
         flow = plan.flow(**shapes, seed=seed)
@@ -176,14 +175,14 @@ def _model(
     train: np.ndarray,
     held_out: np.ndarray,
 ) -> FlowModel:
-    """The flow behind the data's own units, initialized, with a standardized condition."""
+    """Initializes the flow, and adds the layers that standardize data and condition."""
     layers = columns.bijectors(flow.dtype)
     rows = initialize_standardization(layers, columns, x[train])
     encoder = first = None
     if condition is not None:
         encoder = Standardize.of(condition[train], flow.dtype.name)
         others = Chain(layers).inverse(tf.constant(x[held_out], flow.dtype))
-        features, other_features = (encoder(tf.constant(condition[part], flow.dtype)) for part in (train, held_out))
+        features, other_features = (encoder(tf.constant(condition[i], flow.dtype)) for i in (train, held_out))
         shift = regression_shift(rows.numpy(), features.numpy(), (others.numpy(), other_features.numpy()), flow.dtype)
         layers.append(shift)
         rows, first = shift.inverse(tf.cast(rows, flow.dtype), condition=features), features[:INITIAL_ROWS]

@@ -1,4 +1,4 @@
-"""The default recipe of `fit`, in one place."""
+"""The defaults of `fit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfp_nvp.transformers import RationalQuadratic
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that `fit` chooses by itself, from the number of training rows and of columns."""
+    """Sizes and schedule that `fit` chooses from the numbers of training rows and columns."""
 
     num_layers: int
     hidden_units: int
@@ -46,21 +46,21 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """Epochs, of `steps_per_epoch` steps each, that make up `max_steps`."""
+        """The number of epochs of `steps_per_epoch` steps that `max_steps` needs."""
         return -(-self.max_steps // self.steps_per_epoch)
 
     @property
     def steps_per_execution(self) -> int:
-        """Training steps per call into the graph, to hide Keras' cost per call: a divisor, for whole epochs."""
+        """Training steps per call into the graph, to amortize Keras' overhead; a divisor of `steps_per_epoch`."""
         return max(k for k in range(1, 17) if self.steps_per_epoch % k == 0)
 
     @property
     def jit_compile(self) -> bool:
-        """Whether XLA pays: enough steps for its compilation, of some ten seconds, and no dropout, slow in it."""
+        """Whether XLA pays: enough steps to amortize ten seconds of compilation, and no dropout, which it slows."""
         return self.max_steps >= 1500 and not self.dropout
 
     def optimizer(self, variables: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:
-        """Adam with clipped gradients, a schedule, an average of the weights, and decay of the networks' matrices."""
+        """AdamW with clipped gradients, a warm-up and cosine schedule, averaged weights, and decay of kernels."""
         warmup = min(200, self.max_steps // 10 + 1)
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, max(1, self.max_steps - warmup), alpha=0.01, warmup_target=self.learning_rate, warmup_steps=warmup
@@ -71,13 +71,13 @@ class Plan:
         return optimizer
 
     def callbacks(self, initial: float) -> list[keras.callbacks.Callback]:
-        """Validation on averaged weights, and the best of them at the end, whose loss is `initial` at the start."""
+        """Callbacks that validate averaged weights and restore the best; `initial` is the loss before training."""
         patience = max(1, self.patience_steps // self.steps_per_epoch)
         swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.ema_momentum else []
         return [*swap, BestWeights(initial, patience)]
 
     def override(self, rows: int, batch_size: int | None, epochs: int | None, learning_rate: float | None) -> Plan:
-        """The plan for `rows` training rows, with what the caller has set."""
+        """Returns the plan for `rows` training rows with the caller's settings."""
         batch = min(rows, self.batch_size if batch_size is None else checks.integer("batch_size", batch_size, 1))
         changes: dict[str, Any] = {"batch_size": batch}
         if learning_rate is not None:
@@ -92,13 +92,13 @@ class Plan:
 
 
 def plan_for(rows: int, columns: int) -> Plan:
-    """The plan for a table; docs/fitting.md says what was tried.
+    """The plan for a table; docs/fitting.md reports the experiments behind it.
 
     Few rows get coarser splines, smaller batches and a shorter schedule; many rows a larger
-    network, and steps enough to see the data a few times. No dropout: on the tables tried it changed the
+    network, and steps for a few passes. There is no dropout: on the tables tried it changed the
     validation likelihood by a few hundredths of a nat, and under XLA it costs most of a step.
     """
-    decay = min(1.0, 3_000 / rows)  # a prior's weight against that of the data
+    decay = min(1.0, 3_000 / rows)  # a prior's weight relative to the data's
     if rows < 5_000:
         return Plan(
             num_layers=6,

@@ -9,7 +9,7 @@ from rich import progress
 
 
 class Progress(keras.callbacks.Callback):
-    """One line that shows epochs, the time that is left, and the negative log-likelihood in nats."""
+    """Shows epochs, elapsed time and the negative log-likelihood in nats, in one line."""
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._bar = progress.Progress(

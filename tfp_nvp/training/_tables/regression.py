@@ -1,4 +1,4 @@
-"""The part of a conditional density that a linear regression explains."""
+"""The linear regression that `fit` subtracts from conditional data."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tensorflow as tf
 from tfp_nvp import bijectors, transformers
 from tfp_nvp.conditioners._conditioner import Conditioner
 
-#: Candidates for the ridge penalty, as multiples of the number of rows. The highest leaves next to nothing.
+#: Candidates for the ridge penalty, as multiples of the number of rows. The largest shrinks W to almost 0.
 PENALTIES = np.logspace(-7.0, 3.0, 21)
 
 
 @keras.saving.register_keras_serializable("tfp_nvp")
 class Regression(Conditioner):
-    """A conditioner that sees the condition only: W condition + b, fixed.
+    """A conditioner that ignores its inputs: W condition + b, not trained.
 
     Shapes: inputs [n, 0] and condition [n, k] → [n, num_outputs].
     """
@@ -40,7 +40,7 @@ class Regression(Conditioner):
 def regression_shift(
     x: np.ndarray, condition: np.ndarray, held_out: tuple[np.ndarray, np.ndarray], dtype: Any
 ) -> bijectors.Coupling:
-    """The bijector x = z + W condition + b, by ridge regression, the penalty that of the least held-out error.
+    """Fits the bijector x = z + W condition + b by ridge regression; the penalty minimizes the held-out error.
 
     Args:
       x, condition: training rows, [n, d] and [n, k].
@@ -59,7 +59,7 @@ def regression_shift(
 
 
 def ridge(x: np.ndarray, c: np.ndarray, other_x: np.ndarray, other_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """W [k, d] and b [d] of x ≈ c W + b in float64, the penalty chosen on the other rows."""
+    """Fits W [k, d] and b [d] of x ≈ c W + b in float64, with the penalty chosen on the other rows."""
     x_mean, c_mean = x.mean(axis=0, dtype=np.float64), c.mean(axis=0, dtype=np.float64)
     centered = c - c_mean
     eigenvalues, vectors = np.linalg.eigh(centered.T @ centered)

@@ -1,4 +1,4 @@
-"""A flow of standardized data as one of the data's own units."""
+"""Puts layers in front of a flow, so that it models data in their own units."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ tfd = tfp.distributions
 
 
 def behind(layers: Sequence[Any], inner: tfd.Distribution, name: str) -> Flow:
-    """The flow of data that `layers` map to the events of another distribution, whose recipe it keeps.
+    """Returns a flow of data whose image under `layers` has the distribution `inner`; it keeps the recipe of `inner`.
 
     Args:
       layers: bijectors, from the data.
-      inner: a flow, whose layers come next, or any other distribution, which is the base then.
+      inner: a flow, whose layers are appended, or another distribution, which becomes the base.
       name: of the new flow.
     """
     recipe = as_fittable(inner).recipe()
