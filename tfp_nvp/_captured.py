@@ -8,6 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
+#: The key of the arguments of a constructor with `*args`: all that were given by position.
+POSITIONAL = "*"
+
 
 class Captured:
     """A base whose `parameters` are the arguments that the constructor was called with, defaults included.
@@ -46,8 +49,19 @@ def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, An
     for name, parameter in signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             arguments |= arguments.pop(name)
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL and not arguments.pop(name):
+            continue
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            arguments = {POSITIONAL: bound.args[1:], **bound.kwargs}
+            break
     arguments.pop("parameters", None)  # TFP's own, for classes that capture by hand
     return arguments
+
+
+def construct(cls: type, arguments: dict[str, Any]) -> Any:
+    """A new object of the arguments that `arguments_of` gives."""
+    named = {name: value for name, value in arguments.items() if name != POSITIONAL}
+    return cls(*arguments.get(POSITIONAL, ()), **named)
 
 
 def _shown(captured: Captured) -> Iterator[str]:

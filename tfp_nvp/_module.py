@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp._captured import Captured
+from tfp_nvp._captured import Captured, construct
 from tfp_nvp._serialization import deserialize, from_parts, serialize, to_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -34,6 +34,8 @@ class Module(Captured, keras.layers.Layer):
         self = super().__new__(cls, *args, **kwargs)
         for wrapped in ("build", "quantize"):  # Keras' wrappers; neither method is used here
             vars(self).pop(wrapped, None)
+        object.__setattr__(self, "_stock_modules", [])
+        _watch_tracker(self)
         return self
 
     def __init__(self, name: str | None, dtype: tf.DType | None):
@@ -58,6 +60,20 @@ class Module(Captured, keras.layers.Layer):
         return self._dtype
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        """Keras' list of all weights; stock modules may make theirs when they are first called."""
+        for module in self._stock_modules:
+            self._own(module)
+        return super().variables
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """Keras' list of all weights, without the states of random generators."""
+        for module in self._stock_modules:
+            self._own(module)
+        return super().weights
+
+    @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
         """The `tf.Variable`s of the weights that are not frozen, for gradient tapes and TFP's optimizers."""
         return tuple(variable.value for variable in self.variables if variable.trainable)
@@ -68,27 +84,42 @@ class Module(Captured, keras.layers.Layer):
         return tuple(variable.value for variable in self.variables if not variable.trainable)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        replaced = vars(self).get(name)
         super().__setattr__(name, value)
-        if name not in _KEPT_BY_KERAS:
-            for trackable in _trackables(value):
-                self._own(trackable)
+        if replaced is not None and replaced is not value:
+            self._disown(replaced)
 
-    def _own(self, trackable: tf.Variable | tf.Module) -> None:
-        """Has Keras track a variable, or the variables and layers within a stock module."""
-        layers = [] if isinstance(trackable, tf.Variable) else list(_keras_layers(trackable))
+    def __delattr__(self, name: str) -> None:
+        deleted = vars(self).get(name)
+        super().__delattr__(name)
+        self._disown(deleted)
+
+    def _own(self, value: tf.Variable | tf.Module) -> None:
+        """Has Keras track a variable, or the variables and Keras layers within a stock module."""
+        held = list(_held_by(value))
+        layers = [item for item in held if isinstance(item, keras.layers.Layer)]
         if layers and not hasattr(self, "_layers_within"):
             self._layers_within: list[keras.layers.Layer] = []  # Keras tracks and saves what its lists hold
         for layer in layers:
             if all(layer is not known for known in self._layers_within):
                 self._layers_within.append(layer)
         owned = {id(variable.value) for layer in layers for variable in layer.variables}
-        for variable in [trackable] if isinstance(trackable, tf.Variable) else trackable.variables:
-            if id(variable) not in owned:
+        for variable in held:
+            if isinstance(variable, tf.Variable) and id(variable) not in owned:
                 with keras.name_scope(type(self).__name__):
                     shared = keras_variable(variable)
                 tracked = (*self._trainable_variables, *self._non_trainable_variables)
                 if all(shared is not known for known in tracked):
                     self._track_variable(shared)
+
+    def _disown(self, value: Any) -> None:
+        """Has Keras forget the variables of a value that no attribute holds any more."""
+        if isinstance(value, (tf.Variable, tf.Module, dict, list, tuple)):
+            self._stock_modules[:] = [module for module in self._stock_modules if module is not value]
+            kept = {id(item) for item in _held_by(list(vars(self).values()))}
+            for variable in _held_by(value):
+                if isinstance(variable, tf.Variable) and id(variable) not in kept:
+                    self._untrack_variable(keras_variable(variable))
 
     # Copies. A shallow copy shares the weights; a deep copy and a pickle have their own.
 
@@ -112,9 +143,13 @@ class Module(Captured, keras.layers.Layer):
         if unknown:
             raise ValueError(f"{type(self).__name__} has no argument {sorted(unknown)}.")
         changes = {key: value for key, value in overrides.items() if value is not self._captured.get(key)}
-        if not changes:
-            return copy.copy(self)
-        duplicate = type(self)(**{**self._captured, **changes})
+        if set(changes) <= {"name"}:
+            duplicate = copy.copy(self)
+            if changes:
+                duplicate.name = changes["name"]
+                object.__setattr__(duplicate, "_captured", self._captured | changes)
+            return duplicate
+        duplicate = construct(type(self), {**self._captured, **changes})
         shared = {id(v) for owner in (self, *changes.values()) for v in tf_variables(owner)}
         if any(id(variable) not in shared for variable in tf_variables(duplicate)):
             raise ValueError(
@@ -215,8 +250,8 @@ def apply_settings(layer: keras.layers.Layer, settings: list[dict[str, Any]]) ->
         if "trainable" in changes:
             sublayer._trainable = changes["trainable"]  # Keras' setter would set nested layers too
         own = [*sublayer._trainable_variables, *sublayer._non_trainable_variables]
-        for index in changes.get("changed_variables", ()):
-            own[index].trainable = not own[index].value.trainable
+        for variable, trainable in zip(own, changes.get("trainable_variables", ()), strict=False):
+            variable.trainable = trainable
 
 
 def _settings_of_one(layer: keras.layers.Layer) -> dict[str, Any]:
@@ -228,15 +263,21 @@ def _settings_of_one(layer: keras.layers.Layer) -> dict[str, Any]:
     if getattr(layer, "quantization_mode", None):
         settings["quantization"] = layer.quantization_mode
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
-    changed = [i for i, variable in enumerate(own) if variable.trainable != variable.value.trainable]
-    return settings | ({"changed_variables": changed} if changed else {})
+    if settings or any(variable.trainable != variable.value.trainable for variable in own):
+        settings["trainable_variables"] = [variable.trainable for variable in own]
+    return settings
 
 
 def _rebuild(parts: Any, settings: list, weights: list) -> Any:
     module = from_parts(parts)
     apply_settings(module, settings)
-    for variable, value in zip(module.variables, weights, strict=True):
-        variable.assign(value)
+    if [tuple(variable.shape) for variable in module.variables] != [weight.shape for weight in weights]:
+        raise ValueError(
+            f"{type(module).__name__} can't be copied: it has weights that its constructor does not make from its "
+            "arguments. Make all weights in `__init__`."
+        )
+    for variable, weight in zip(module.variables, weights, strict=True):
+        variable.assign(weight)
     return module
 
 
@@ -259,27 +300,36 @@ def tf_variables(value: Any) -> list[tf.Variable]:
     return [v.value if isinstance(v, keras.Variable) else v for v in variables]
 
 
-#: Keras' own lists of what it tracks.
-_KEPT_BY_KERAS = frozenset(
-    {"_tracker", "_layers", "_trainable_variables", "_non_trainable_variables", "_metrics", "_seed_generators"}
-)
+def _watch_tracker(module: Module) -> None:
+    """Has Keras' tracker, which sees what attributes, lists and dicts hold, own `tf.Variable`s and stock modules."""
+    tracker = module._tracker
+    track = tracker.track
+
+    def track_all(value: Any) -> Any:
+        if isinstance(value, tf.Variable) or (
+            isinstance(value, tf.Module) and not isinstance(value, keras.layers.Layer)
+        ):
+            module._own(value)
+            if isinstance(value, tf.Module):
+                module._stock_modules.append(value)
+        return track(value)
+
+    tracker.track = track_all
 
 
-def _trackables(value: Any) -> Iterator[tf.Variable | tf.Module]:
-    """The variables and stock modules in an attribute's value."""
-    if isinstance(value, tf.Variable) or (isinstance(value, tf.Module) and not isinstance(value, keras.layers.Layer)):
+def _held_by(value: Any, seen: set[int] | None = None) -> Iterator[tf.Variable | keras.layers.Layer]:
+    """The variables and outermost Keras layers in a value: itself, or within lists, dicts and stock modules."""
+    seen = set() if seen is None else seen
+    if isinstance(value, (tf.Variable, keras.layers.Layer)):
         yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _trackables(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _trackables(item)
+    elif isinstance(value, (tf.Module, dict, list, tuple)) and id(value) not in seen:
+        seen.add(id(value))
+        items = _attributes(value) if isinstance(value, tf.Module) else value
+        for item in list(items.values()) if isinstance(items, dict) else items:
+            yield from _held_by(item, seen)
 
 
-def _keras_layers(module: tf.Module) -> Iterator[keras.layers.Layer]:
-    """The outermost Keras layers that a stock module holds, ours among them."""
-    for submodule in (module, *module.submodules):
-        for value in tf.nest.flatten(list(vars(submodule).values())):
-            if isinstance(value, keras.layers.Layer):
-                yield value
+def _attributes(module: tf.Module) -> dict[str, Any]:
+    """The attributes that `tf.Module` itself walks."""
+    ignored = module._TF_MODULE_IGNORED_PROPERTIES
+    return {name: value for name, value in vars(module).items() if name not in ignored}

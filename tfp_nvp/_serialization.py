@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp._captured import Captured
+from tfp_nvp._captured import Captured, construct
 from tfp_nvp._names import NAMES
 
 #: Namespaces of the class names in a file: our packages, and TFP's.
@@ -127,11 +127,13 @@ class _Writer:
                 "Pass `parameters=dict(locals())` to super().__init__ on the first line of its constructor."
             )
         signature = inspect.signature(type(value).__init__).parameters
-        arguments = {}
-        for key, argument in parameters.items():
-            if key in signature and argument is not signature[key].default:
-                arguments[key] = self.write(argument)
-        return arguments
+        defaults = {name: parameter.default for name, parameter in signature.items()}
+        takes_all = isinstance(value, Captured)  # TFP's `parameters` hold other things too
+        return {
+            name: self.write(argument)
+            for name, argument in parameters.items()
+            if (takes_all or name in defaults) and argument is not defaults.get(name, inspect.Parameter.empty)
+        }
 
 
 class _PartsWriter(_Writer):
@@ -218,7 +220,7 @@ class _Reader:
         cls = self._registered({"name": name}) if namespace == "registered" else _class_named(namespace, name)
         if not isinstance(cls, type):
             raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
-        return cls(**{key: self.read(value) for key, value in config["arguments"].items()})
+        return construct(cls, {key: self.read(value) for key, value in config["arguments"].items()})
 
 
 class _PartsReader(_Reader):
@@ -233,7 +235,7 @@ class _PartsReader(_Reader):
         return config["class"].from_config(config["config"])
 
     def _object(self, config: dict) -> Any:
-        return config["class"](**{key: self.read(value) for key, value in config["arguments"].items()})
+        return construct(config["class"], {key: self.read(value) for key, value in config["arguments"].items()})
 
 
 def _array(value: Any, is_tensor: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
 from tfp_nvp._module import Module
+from tfp_nvp.bijectors.bijector import ensure_ends_in
 from tfp_nvp.distributions.fittable import Density
 from tfp_nvp.distributions.flow import Flow, stateless
 
@@ -232,9 +233,8 @@ class Dequantized(Density):
     def as_integers(self, x: Any, name: str = "x") -> tf.Tensor:
         """`x` as int32 [..., *event]; in eager mode its values are checked."""
         x = tf.convert_to_tensor(x)
-        event = self.event_shape
-        if x.shape.rank is None or x.shape.rank < event.rank or x.shape[x.shape.rank - event.rank :] != event:
-            raise ValueError(f"`{name}` must end in the event shape {event.as_list()} of {self.name}; got {x.shape}.")
+        shape = self.event_shape
+        x = ensure_ends_in(name, x, shape, f"the event shape {shape.as_list()}", self.name)
         if tf.executing_eagerly():
             values = x.numpy()
             bad = ~((values >= 0) & (values < self.levels) & (values == np.floor(values)))

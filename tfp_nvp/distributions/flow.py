@@ -206,11 +206,13 @@ class Flow(KnownToTFP, Density):
         if isinstance(bijector, Conditioned):
             rank = bijector.bijector.condition_ndims
             condition = shapes.broadcast_batch(bijector.condition, self.batch_shape.as_list(), rank)
-            slices = slices if isinstance(slices, tuple) else (slices,)
+            slices = _without_ellipsis(slices, self.batch_shape.rank)
             bijector = Conditioned(bijector.bijector, condition[(*slices, ..., *[slice(None)] * rank)])
         elif bijector.experimental_batch_shape(x_event_ndims=base.event_shape.rank).rank:
             raise NotImplementedError(f"{bijector.name} has a batch shape of its own and can't be sliced.")
-        return Flow(base, bijector, name=self.name)
+        elif not base.batch_shape.rank:
+            raise IndexError(f"{self.name} has batch shape []: there is nothing to slice.")
+        return Flow(base, bijector, name=self.explicit_name)
 
     def __iter__(self) -> Iterator:
         raise TypeError(f"{type(self).__name__} object is not iterable")
@@ -332,6 +334,16 @@ class Flow(KnownToTFP, Density):
 # isinstance(flow, tfd.TransformedDistribution) holds by this registration (`abc.ABCMeta.register`) alone. A subclass
 # would be a CompositeTensor, of which bijectors that own weights can't be part.
 tfd.TransformedDistribution.register(Flow)
+
+
+def _without_ellipsis(slices: Any, rank: int) -> tuple:
+    """Slices of a batch shape of this rank as a tuple, with an ellipsis written out."""
+    slices = slices if isinstance(slices, tuple) else (slices,)
+    count = sum(item is not None and item is not Ellipsis for item in slices)
+    if count > rank:
+        raise IndexError(f"Too many indices: {count} for a batch shape of rank {rank}.")
+    place = next((i for i, item in enumerate(slices) if item is Ellipsis), len(slices))
+    return (*slices[:place], *[slice(None)] * (rank - count), *slices[place + 1 :])
 
 
 def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
