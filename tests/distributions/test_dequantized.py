@@ -201,3 +201,11 @@ def test_what_is_out_of_range_has_no_latents_and_no_density_in_a_graph():
     z = tf.function(lambda x: digits.encode(x, seed=0)[0])(tf.constant(x, tf.int64)).numpy()
     assert np.isfinite(z[0]).all()
     assert np.isnan(z[1:]).all()
+
+
+def test_sizes_that_are_not_known_are_checked_in_the_graph():
+    digits = nvp.Dequantized(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0), levels=5)
+    log_prob = tf.function(lambda x: digits.log_prob(x, seed=1), input_signature=[tf.TensorSpec([None] * 4, tf.int32)])
+    assert log_prob(np.ones((2, 4, 4, 1), np.int32)).shape == [2]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        log_prob(np.ones((2, 4, 1, 1), np.int32))

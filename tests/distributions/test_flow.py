@@ -426,3 +426,12 @@ def test_events_and_conditions_are_checked_once(conditional, monkeypatch):
     calls.clear()
     conditional.sample_and_log_prob(4, seed=1, condition=condition)
     assert calls == ["condition"]
+
+
+def test_slices_with_an_ellipsis_and_too_many_of_them(conditional):
+    flow = conditional.given(np.zeros([4, 5, 3]))
+    shapes = [flow[slices].batch_shape.as_list() for slices in (Ellipsis, (..., 2), 0, (slice(1, 3), 2))]
+    assert shapes == [[4, 5], [4], [5], [2]]
+    for wrong, slices in ((flow, (0, 1, 0)), (conditional, 0)):
+        with pytest.raises(IndexError):
+            wrong[slices]

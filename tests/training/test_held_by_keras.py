@@ -169,3 +169,78 @@ def test_a_users_bijector_has_nothing_to_remember(tmp_path, x):
     assert [len(module.trainable_variables) for module in (flow, other, nvp.FlowModel(flow))] == [2, 2, 2]
     assert not np.allclose(other.log_prob(x), flow.log_prob(x))
     nvp.testing.check_flow(flow, x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Keywords(nvp.RealNVP):
+    """A user's recipe that passes arguments on."""
+
+    def __init__(self, event_shape, **keywords):
+        super().__init__(event_shape, num_layers=1, hidden_units=[4], **keywords)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Positions(nvp.RealNVP):
+    """A user's recipe that passes arguments on by position."""
+
+    def __init__(self, *positions, **keywords):
+        super().__init__(*positions, num_layers=1, hidden_units=[4], **keywords)
+
+
+@pytest.mark.parametrize("recipe", [Keywords, Positions])
+def test_arguments_that_are_passed_on_are_kept(recipe, x, tmp_path):
+    base = tfd.MultivariateNormalDiag(tf.constant([1.0, 2.0]), tf.constant([1.0, 3.0]))
+    flow = recipe([2], base=base, condition_shape=[1])
+    model, condition = nvp.FlowModel(flow), np.ones((256, 1), np.float32)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").distribution
+    for other in (copy.deepcopy(flow), loaded):
+        np.testing.assert_array_equal(other.log_prob(x, condition=condition), flow.log_prob(x, condition=condition))
+
+
+class Shifts(nvp.bijectors.Bijector):
+    """Variables that come into containers after these were set."""
+
+    def __init__(self):
+        super().__init__(min_event_ndims=1)
+        self.shifts, self.named = [], {}
+        self.shifts.append(tf.Variable([0.5, 0.5]))
+        self.shifts += [tfb.Shift(tf.Variable([1.0, 1.0]))]
+        self.named["last"] = tf.Variable([2.0, 2.0])
+
+    def _shift(self):
+        return self.shifts[0] + self.shifts[1].shift + self.named["last"]
+
+    def _forward_and_log_det(self, z, condition):
+        return z + self._shift(), tf.zeros([])
+
+    def _inverse_and_log_det(self, x, condition):
+        return x - self._shift(), tf.zeros([])
+
+
+def test_variables_in_containers_that_grow_are_weights(x):
+    flow = nvp.Flow(nvp.distributions.StandardNormal([2]), Shifts())
+    assert len(flow.trainable_variables) == 3
+    flow.bijector.named["last"].assign([9.0, -9.0])
+    np.testing.assert_array_equal(copy.deepcopy(flow).log_prob(x), flow.log_prob(x))
+
+
+def test_variables_that_are_replaced_or_deleted_are_no_weights_any_more():
+    layer = Shifts()
+    layer.named = {"last": tf.Variable([4.0, 4.0])}
+    assert len(layer.trainable_variables) == 3
+    assert copy.deepcopy(layer).named["last"].numpy().tolist() == [4.0, 4.0]
+    layer.extra = tf.Variable(1.0)
+    with pytest.raises(ValueError, match="weights that its constructor does not make"):
+        copy.deepcopy(layer)
+    del layer.extra
+    assert len(layer.trainable_variables) == 3
+    copy.deepcopy(layer)
+
+
+def test_a_stock_flow_of_tfps_own_networks_that_are_built_late(x):
+    network = tfb.AutoregressiveNetwork(params=2, event_shape=[2], hidden_units=[4])
+    flow = nvp.Flow(nvp.distributions.StandardNormal([2]), tfb.MaskedAutoregressiveFlow(network))
+    flow.log_prob(x)
+    assert len(flow.trainable_variables) == len(network.trainable_variables) == 4
+    assert len(nvp.FlowModel(flow).trainable_variables) == 4
