@@ -210,7 +210,7 @@ class Flow(KnownToTFP, Density):
             bijector = Conditioned(bijector.bijector, condition[(*slices, ..., *[slice(None)] * rank)])
         elif bijector.experimental_batch_shape(x_event_ndims=base.event_shape.rank).rank:
             raise NotImplementedError(f"{bijector.name} has a batch shape of its own and can't be sliced.")
-        elif not base.batch_shape.rank:
+        elif not self.distribution.batch_shape.rank:
             raise IndexError(f"{self.name} has batch shape []: there is nothing to slice.")
         return Flow(base, bijector, name=self.explicit_name)
 

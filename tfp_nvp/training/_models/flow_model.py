@@ -175,7 +175,7 @@ class FlowModel(keras.Model):
                 raise ValueError(f"The distribution takes no condition: call `predict(x)`; got {len(parts)} parts.")
             size = rows_at_once(self.distribution.event_shape) if batch_size is None else batch_size
             batch_size = checks.integer("batch_size", size, 1)
-            parts = tf.nest.map_structure(np.asarray, parts)  # a mapped file is not read
+            parts = tf.nest.map_structure(np.asanyarray, parts)  # a mapped file is not read
             arrays = tf.nest.flatten(parts)
             if all(array.ndim for array in arrays):
                 counts = [len(array) for array in arrays]
