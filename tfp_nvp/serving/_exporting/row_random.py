@@ -7,15 +7,16 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability.python.distributions.independent import _Independent
+from tensorflow_probability.python.distributions.sample import _Sample
+from tensorflow_probability.python.distributions.transformed_distribution import _TransformedDistribution
 
 from tfp_nvp.distributions import Dequantized, Flow, StandardNormal
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
-# The public classes are these as composite tensors; TFP returns one of these where that is impossible.
-_Independent, _Sample = tfd.Independent.__bases__[0], tfd.Sample.__bases__[0]
-_Transformed = tfd.TransformedDistribution.__bases__[0]
+# `tfd.Independent` is `_Independent` as a composite tensor; TFP returns the latter where that is impossible.
 
 
 def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.Tensor | None = None) -> tf.Tensor:
@@ -36,7 +37,9 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     flow = as_fittable(distribution).as_flow()
     if flow is not None:  # `distribution` is this flow, or `Dequantized` with it
         return distribution.decode(base_rows(flow, seed, condition), condition)[0]
-    if type(distribution) in (_Transformed, tfd.TransformedDistribution) and _has_no_batch(distribution.distribution):
+    if type(distribution) in (_TransformedDistribution, tfd.TransformedDistribution) and _has_no_batch(
+        distribution.distribution
+    ):
         return distribution.bijector.forward(sample_rows(distribution.distribution, seed))
     size = math.prod(distribution.event_shape.as_list())
     if distribution.dtype in (tf.float32, tf.float64):
