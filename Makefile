@@ -6,15 +6,18 @@ VENV_MIN ?= .venv-min
 # Tests run in this many processes, each of which holds TensorFlow (about 2 GB).
 JOBS ?= 2
 PYTEST_ARGS ?=
+FUZZ_MINUTES ?= 60
+# What `make fuzz` runs; by default all of tests/fuzz.
+FUZZ_PATHS ?=
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-min check format clean
+.PHONY: help dev demo test test-min test-versions fuzz check format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 dev: $(VENV)/.installed ## Set up .venv with the package, editable, and all its tools
 
@@ -33,11 +36,30 @@ $(VENV_MIN)/.installed: setup.cfg pyproject.toml constraints-min.txt
 demo: dev ## Fit flows to real data and to two moons, export and serve them: pictures in demo/
 	$(VENV)/bin/python -m tfp_nvp demo
 
+# All tests in parts, each in new processes, since TensorFlow keeps all that it has traced and compiled; or the tests
+# that PYTEST_ARGS names. Tests of serving share their exports and servers in one process, which comes first.
+PARTS = $(if $(strip $(PYTEST_ARGS)),'',tests/conformance 'tests/serving tests/training' \
+	'tests $(patsubst %,--ignore=tests/%,conformance serving training)')
+RUN_TESTS = for part in $(PARTS); do $(1)/bin/python -m pytest -n $(JOBS) --dist loadgroup $$part $(PYTEST_ARGS) || exit 1; done
+
 test: dev ## Run all tests
-	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
+	$(call RUN_TESTS,$(VENV))
 
 test-min: $(VENV_MIN)/.installed ## Run all tests with the oldest supported dependencies (Python 3.10 to 3.12)
-	$(VENV_MIN)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
+	$(call RUN_TESTS,$(VENV_MIN))
+
+# Exports of the oldest and of the newest TensorFlow, each run natively by the other and by itself.
+EXPORTS := build/exports
+test-versions: dev $(VENV_MIN)/.installed ## Run the exports of the oldest TensorFlow in the newest, and the other way
+	rm -rf $(EXPORTS)
+	mkdir -p $(EXPORTS)/newest $(EXPORTS)/oldest
+	$(VENV)/bin/python -m tests.serving.versions export $(EXPORTS)/newest
+	$(VENV_MIN)/bin/python -m tests.serving.versions export $(EXPORTS)/oldest
+	for python in $(VENV) $(VENV_MIN); do for exports in newest oldest; do \
+		$$python/bin/python -m tests.serving.versions check $(EXPORTS)/$$exports || exit 1; done; done
+
+fuzz: dev ## Run tests/fuzz with new seeds for FUZZ_MINUTES (60); fuzz.log says what it finds
+	$(VENV)/bin/python -m tests.fuzz $(FUZZ_MINUTES) $(FUZZ_PATHS)
 
 check: dev ## Lint, types and doctests
 	$(VENV)/bin/ruff check .

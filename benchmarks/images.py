@@ -89,9 +89,11 @@ CONTESTANTS = {
     "subscale, constant rate": Contestant(subscale, final=1.0),
     "subscale, constant rate, no average": Contestant(subscale, final=1.0, average=False),
     "subscale, no average": Contestant(subscale, average=False),
-    "Glow, affine": Contestant(functools.partial(nvp.Glow, num_steps=8, hidden_units=96, seed=0), 1e-3),
+    "Glow, affine": Contestant(functools.partial(nvp.Glow, num_steps=8, hidden_units=96, num_bins=256, seed=0), 1e-3),
     "Glow, splines": Contestant(
-        functools.partial(nvp.Glow, num_steps=4, hidden_units=96, transformer=RationalQuadratic(num_bins=8), seed=0),
+        functools.partial(
+            nvp.Glow, num_steps=4, hidden_units=96, transformer=RationalQuadratic(num_bins=8), num_bins=256, seed=0
+        ),
         1e-3,
     ),
     "RealNVP": Contestant(functools.partial(nvp.ImageRealNVP, num_levels=2, hidden_units=32, seed=0), 1e-3),

@@ -40,8 +40,9 @@ def main(steps: int = 3000, num_steps: int = 6, out: str | None = None) -> dict[
     part = np.arange(len(images)) % 10
     train, validation, test = images[part > 2], images[part == 2], images[part < 2]
 
-    # 2. Glow within Dequantized: 8 × 8 × 1 → 4 × 4 × 4 → 2 × 2 × 8, half of the channels leave in between.
-    glow = nvp.Glow([8, 8, 1], num_levels=2, num_steps=num_steps, hidden_units=64, seed=0)
+    # 2. Glow within Dequantized: 8 × 8 × 1 → 4 × 4 × 4 → 2 × 2 × 8, half of the channels leave in between. The layer
+    #    next to the data, with a bin for each grey level, keeps what it draws within the grey levels.
+    glow = nvp.Glow([8, 8, 1], num_levels=2, num_steps=num_steps, hidden_units=64, num_bins=LEVELS, seed=0)
     digits = nvp.Dequantized(glow, levels=LEVELS)
 
     # 3. Fit. Every step draws new noise. An average of the weights is better than the last of them.

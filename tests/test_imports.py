@@ -15,12 +15,15 @@ ROOT = Path(tfp_nvp.__file__).parent
 #: From the lowest: each may import what stands before its line, and itself.
 ORDER = [
     {"_names"},
-    {"_registered", "_captured", "_watch"},
+    {"_estimates", "_keywords", "_registered", "_warnings", "_watch"},
+    {"_captured"},
+    {"_nameable"},
+    {"_limits"},
     {"_serialization"},
     {"_module"},
-    {"checks", "shapes"},
+    {"_contraction", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
     {"masks"},
-    {"transformers", "conditioners"},
+    {"transformers", "conditioners", "solvers"},
     {"bijectors"},
     {"distributions"},
     {"flows"},
@@ -32,7 +35,7 @@ ORDER = [
 ]
 #: The same of the folders within a package.
 FOLDERS = {
-    "training": [{"_models"}, {"_tables"}, {"_anomalies"}],
+    "training": [{"_models"}, {"_matching", "_tables"}, {"_anomalies"}],
     "serving": [{"_folders"}, {"_asking", "_exporting", "_deploying"}],
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import tensorflow as tf
+
+from tfp_nvp._keywords import refuse_unknown
+from tfp_nvp._warnings import warn
 
 #: The key of the arguments of a constructor with `*args`: all that were given by position.
 POSITIONAL = "*"
@@ -37,12 +41,14 @@ class Captured:
 
 
 def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `cls(*args, **kwargs)` by name, with defaults; empty if the constructor will refuse them."""
+    """The arguments of `cls(*args, **kwargs)` by name, with defaults.
+
+    Raises:
+      TypeError: if the constructor does not take them, with what was probably meant.
+    """
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-    try:
-        bound = signature.bind(None, *args, **kwargs)
-    except TypeError:
-        return {}  # the constructor raises the error
+    refuse_unknown(cls.__name__, signature, (None, *args), kwargs)
+    bound = signature.bind(None, *args, **kwargs)
     bound.apply_defaults()
     (self, *_), arguments = signature.parameters, dict(bound.arguments)
     del arguments[self]
@@ -58,10 +64,25 @@ def arguments_of(cls: type, args: tuple, kwargs: dict[str, Any]) -> dict[str, An
     return arguments
 
 
+#: Whether an object that exists, in a file or in memory, is being made anew.
+_restoring: ContextVar[bool] = ContextVar("restoring", default=False)
+
+
 def construct(cls: type, arguments: dict[str, Any]) -> Any:
     """A new object of the arguments that `arguments_of` gives."""
     named = {name: value for name, value in arguments.items() if name != POSITIONAL}
-    return cls(*arguments.get(POSITIONAL, ()), **named)
+    token = _restoring.set(True)
+    try:
+        return cls(*arguments.get(POSITIONAL, ()), **named)
+    finally:
+        _restoring.reset(token)
+
+
+def refuse(message: str) -> None:
+    """Raises `ValueError`; only warns while an object is restored that an earlier version of this package accepted."""
+    if not _restoring.get():
+        raise ValueError(message)
+    warn(f"{message} It is kept only as it comes from a file or is a copy.")
 
 
 def _shown(captured: Captured) -> Iterator[str]:

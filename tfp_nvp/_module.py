@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp._captured import Captured, construct
-from tfp_nvp._serialization import deserialize, from_parts, serialize, to_parts
+from tfp_nvp._serialization import checked, deserialize, from_parts, serialize, to_parts
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -193,8 +193,9 @@ class Module(Captured, keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        module = deserialize(config["object"])
-        apply_settings(module, config["settings"])
+        with checked(config):
+            module = deserialize(config["object"])
+            apply_settings(module, config["settings"])
         return module
 
     def get_build_config(self) -> None:
@@ -333,3 +334,14 @@ def _attributes(module: tf.Module) -> dict[str, Any]:
     """The attributes that `tf.Module` itself walks."""
     ignored = module._TF_MODULE_IGNORED_PROPERTIES
     return {name: value for name, value in vars(module).items() if name not in ignored}
+
+
+def floating_dtype(name: str, value: Any) -> tf.DType:
+    """`value` as a `tf.DType` of real numbers, or a `TypeError`."""
+    try:
+        dtype = tf.as_dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype is None or not dtype.is_floating:
+        raise TypeError(f'`{name}` must be a floating-point dtype, "float32" or "float64"; got {value!r:.100}.')
+    return dtype

@@ -21,10 +21,13 @@ CLASSES = {
     for package in ("bijectors", "conditioners", "distributions", "flows")
     for name, module in NAMES[f"tfp_nvp.{package}"].items()
 } | {
+    "FitOptimizer": "tfp_nvp.training._models.fit_optimizer",
+    "FlowMatching": "tfp_nvp.training._matching.flow_matching",
     "FlowModel": "tfp_nvp.training._models.flow_model",
-    "LossFunction": "tfp_nvp.training._models.flow_model",
+    "LossFunction": "tfp_nvp.training._models.loss_function",
+    "Polar": "tfp_nvp.conditioners._polar",
     "Regression": "tfp_nvp.training._tables.regression",
-    "Standardize": "tfp_nvp.training._tables.columns",
+    "Standardize": "tfp_nvp.training._models.standardize",
     "TanhFeatures": "tfp_nvp.conditioners._tanh_features",
 }
 

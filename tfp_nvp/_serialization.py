@@ -3,12 +3,17 @@
 A class is written by its name within `tfp.distributions`, `tfp.bijectors` or this package, or
 under the name it was registered with by `keras.saving.register_keras_serializable`; its
 state is its constructor's arguments. An object that occurs twice is written once.
+
+A file may name what `_nameable` lists and what the process that reads it has registered, and have built what `_limits`
+allows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -17,12 +22,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp._captured import Captured, construct
+from tfp_nvp._limits import bounded, check_config, limits_of_the_file
+from tfp_nvp._nameable import BIJECTORS, DISTRIBUTIONS, TRUST, check_keras_names, safe_mode_is_off
 from tfp_nvp._names import NAMES
 
 #: Namespaces of the class names in a file: our packages, and TFP's.
-_PACKAGES = ("bijectors", "distributions", "flows", "transformers")
+_KERAS_OBJECTS = (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)
+_PACKAGES = ("bijectors", "distributions", "flows", "solvers", "transformers")
 _STOCK: dict[str, Any] = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
+_NAMEABLE = {"tfb": BIJECTORS, "tfd": DISTRIBUTIONS}
 
+#: Bases of the classes that are written by their arguments.
+_WRITTEN = (tfp.bijectors.Bijector, tfp.distributions.Distribution, Captured)
+_HELD = (*_WRITTEN, tf.Variable, tf.DType)
 #: The values that `_Writer` writes and `_Reader` reads.
 _KINDS = (
     "list",
@@ -54,9 +66,30 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     """The value that `serialize` wrote.
 
     Raises:
-      ValueError: for a class that is not known.
+      ValueError: for a class that is not known or that a file may not name, or more than `Limits` allow.
     """
-    return _Reader(custom_objects or {}).read(config)
+    with checked(config, custom_objects):
+        return _Reader(custom_objects or {}).read(config)
+
+
+@contextlib.contextmanager
+def checked(config: Any, custom_objects: dict[str, Any] | None = None) -> Iterator[None]:
+    """Checks the names and sizes in a config, and bounds the weights that are made within; unless safe mode is off.
+
+    Raises:
+      ValueError: naming what is refused; and for every error that a broken config leads to.
+    """
+    if safe_mode_is_off():
+        yield
+        return
+    limits = limits_of_the_file()
+    check_config(config, limits)
+    check_keras_names(config, custom_objects)
+    try:
+        with bounded(limits):
+            yield
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, tf.errors.OpError) as error:
+        raise ValueError(f"The config makes no object: {type(error).__name__}: {error}") from error
 
 
 def to_parts(value: Any) -> Any:
@@ -106,7 +139,7 @@ class _Writer:
         is_tfp = isinstance(value, (tfp.bijectors.Bijector, tfp.distributions.Distribution))
         if is_tfp or (isinstance(value, Captured) and not isinstance(value, keras.layers.Layer)):
             return {"kind": "object", "class": self._class(type(value)), "arguments": self._arguments(value)}
-        if isinstance(value, (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)):
+        if isinstance(value, _KERAS_OBJECTS):
             return {"kind": "keras", "config": keras.saving.serialize_keras_object(value)}
         if callable(value) and keras.saving.get_registered_object(keras.saving.get_registered_name(value)) is value:
             return {"kind": "registered", "name": keras.saving.get_registered_name(value)}
@@ -189,7 +222,10 @@ class _Reader:
         return tf.TensorShape(config["sizes"])
 
     def _array(self, config: dict) -> np.ndarray:
-        return np.asarray(config["values"], dtype=tf.as_dtype(config["dtype"]).as_numpy_dtype).reshape(config["shape"])
+        dtype = tf.as_dtype(config["dtype"])
+        if not (dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex):
+            raise ValueError(f"The file holds an array of {dtype.name}, which are no numbers.")
+        return np.asarray(config["values"], dtype=dtype.as_numpy_dtype).reshape(config["shape"])
 
     def _tensor(self, config: dict) -> tf.Tensor:
         return tf.constant(self._array(config))
@@ -204,7 +240,10 @@ class _Reader:
         return tfp.util.TransformedVariable(self.read(config["value"]), self.read(config["bijector"]))
 
     def _keras(self, config: dict) -> Any:
-        return keras.saving.deserialize_keras_object(config["config"], custom_objects=self._custom)
+        value = keras.saving.deserialize_keras_object(config["config"], custom_objects=self._custom, safe_mode=True)
+        if not isinstance(value, _KERAS_OBJECTS):
+            raise ValueError(f"The file holds {value!r} where a layer, an initializer or a regularizer belongs.")
+        return value
 
     def _registered(self, config: dict) -> Any:
         registered = keras.saving.get_registered_object(config["name"], custom_objects=self._custom)
@@ -218,9 +257,16 @@ class _Reader:
     def _object(self, config: dict) -> Any:
         namespace, _, name = config["class"].partition(".")
         cls = self._registered({"name": name}) if namespace == "registered" else _class_named(namespace, name)
-        if not isinstance(cls, type):
+        if not isinstance(cls, type) or not issubclass(cls, _WRITTEN):
             raise ValueError(f"The file needs the class `{config['class']}`, which does not exist here.")
-        return construct(cls, {key: self.read(value) for key, value in config["arguments"].items()})
+        is_stock, is_unsafe = namespace in _STOCK, safe_mode_is_off()
+        if is_stock and name not in _NAMEABLE[namespace] and not is_unsafe:
+            raise ValueError(f"The file names `{config['class']}`, which may call what it is given. {TRUST}")
+        arguments = {key: self.read(value) for key, value in config["arguments"].items()}
+        functions = [value for value in tf.nest.flatten(arguments) if callable(value) and not isinstance(value, _HELD)]
+        if is_stock and functions and not is_unsafe:
+            raise ValueError(f"The file gives `{config['class']}` a function, {functions[0]!r}. {TRUST}")
+        return construct(cls, arguments)
 
 
 class _PartsReader(_Reader):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,12 @@ def batch_shape(value: tf.Tensor, event_ndims: int) -> BatchShape:
     if static.is_fully_defined():
         return static.as_list()
     return tf.shape(value)[: value.shape.rank - event_ndims]
+
+
+def event_sizes(value: tf.Tensor, event_ndims: int) -> BatchShape:
+    """The last `event_ndims` sizes of `value`."""
+    static = value.shape[value.shape.rank - event_ndims :]
+    return static.as_list() if static.is_fully_defined() else tf.shape(value)[value.shape.rank - event_ndims :]
 
 
 def rank(shape: BatchShape) -> int:
@@ -48,19 +55,44 @@ def broadcast_batch(value: tf.Tensor, batch: BatchShape, event_ndims: int) -> tf
     current = batch_shape(value, event_ndims)
     if isinstance(batch, list) and isinstance(current, list) and batch == current:
         return value
-    event = value.shape[value.shape.rank - event_ndims :].as_list()
-    return tf.broadcast_to(value, concat(batch, event))
+    event = value.shape[value.shape.rank - event_ndims :]
+    result = tf.broadcast_to(value, concat(batch, event_sizes(value, event_ndims)))
+    return _ending_in(event, result)
 
 
 def flatten_batch(value: tf.Tensor, event_ndims: int) -> tf.Tensor:
     """`value` with exactly one batch dimension."""
     if value.shape.rank == event_ndims + 1:
         return value
-    return tf.reshape(value, (-1, *value.shape[value.shape.rank - event_ndims :]))
+    event = value.shape[value.shape.rank - event_ndims :]
+    count: BatchShape = [-1]
+    if 0 in event.as_list():  # TensorFlow can't infer how many events of no numbers there are
+        batch = batch_shape(value, event_ndims)
+        count = [math.prod(batch)] if isinstance(batch, list) else tf.reduce_prod(batch, keepdims=True)
+    return _ending_in(event, tf.reshape(value, concat(count, event_sizes(value, event_ndims))))
+
+
+def flattened(
+    value: tf.Tensor, event_ndims: int, condition: tf.Tensor | None, condition_ndims: int
+) -> tuple[tf.Tensor, tf.Tensor | None, BatchShape]:
+    """Value and condition, broadcast together, with one batch dimension, and the batch shape of both."""
+    batch = batch_shape(value, event_ndims)
+    if condition is not None:
+        batch = broadcast(batch, batch_shape(condition, condition_ndims))
+        condition = flatten_batch(broadcast_batch(condition, batch, condition_ndims), condition_ndims)
+    return flatten_batch(broadcast_batch(value, batch, event_ndims), event_ndims), condition, batch
 
 
 def unflatten_batch(value: tf.Tensor, batch: BatchShape) -> tf.Tensor:
     """`value` [n, ...] with its one batch dimension turned into `batch`."""
     if rank(batch) == 1:
         return value
-    return tf.reshape(value, concat(batch, value.shape[1:].as_list()))
+    result = tf.reshape(value, concat(batch, event_sizes(value, value.shape.rank - 1)))
+    return _ending_in(value.shape[1:], result)
+
+
+def _ending_in(event: tf.TensorShape, value: tf.Tensor) -> tf.Tensor:
+    """`value`, whose last dimensions are known to be `event`."""
+    if not event.is_fully_defined():
+        value.set_shape(tf.TensorShape([None] * (value.shape.rank - event.rank)).concatenate(event))
+    return value

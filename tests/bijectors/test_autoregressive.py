@@ -4,9 +4,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.conformance.cases import Cumulative, randomized
+from tests.conformance.cases import MONOTONE, Cumulative, autoregressive, randomized
 from tfp_nvp.bijectors import Autoregressive
+from tfp_nvp.bijectors._at_once import choosing, is_chosen, most_rows
 from tfp_nvp.conditioners import MADE, MLP, ResidualMADE
+from tfp_nvp.testing import check_bijector
 from tfp_nvp.transformers import Affine, FromBijector, RationalQuadratic, Shift
 
 tfb = tfp.bijectors
@@ -28,7 +30,11 @@ def layer(network: str, transformer=None, d: int = 6, condition_shape=None) -> A
 
 def plain(bijector: Autoregressive, z, condition=None):
     """The reference: the whole network once for every element, differentiated step by step."""
-    return bijector._plain_solve(tf.constant(z), *(() if condition is None else (tf.constant(condition),)))
+    z, condition = tf.convert_to_tensor(z), None if condition is None else tf.convert_to_tensor(condition)
+    x = log_det = tf.zeros_like(z)
+    for _ in range(z.shape[-1]):
+        x, log_det = bijector.transformer.forward(z, bijector._raw(x, condition))
+    return x, tf.reduce_sum(log_det, axis=-1)
 
 
 # Sizes below, at and above multiples of a block of elements.
@@ -41,6 +47,61 @@ def test_forward_is_that_of_the_plain_loop(rng, network, transformer, condition_
     z, condition = rng.normal(size=(5, d)), None if condition_shape is None else rng.normal(size=(5, 2))
     for value, right in zip(bijector.forward_and_log_det(z, condition), plain(bijector, z, condition), strict=True):
         np.testing.assert_allclose(value, right, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("network", "d", "condition_shape"), [("made", 4, None), ("residual", 9, [2])])
+def test_both_solutions_are_that_of_the_plain_loop(rng, network, d, condition_shape):
+    bijector = layer(network, Affine(), d, condition_shape)
+    z, condition = rng.normal(size=(5, d)), None if condition_shape is None else rng.normal(size=(5, 2))
+    right = plain(bijector, z, condition)
+    for at_once, compiled in ((False, False), (True, False), (True, True)):
+        with choosing(at_once) as choice:
+            found = tf.function(bijector.forward_and_log_det, jit_compile=compiled)(z, condition)
+        assert choice.networks == [bijector.conditioner]
+        for value, expected in zip(found, right, strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
+
+
+def steep(rng):
+    """A layer in which an error grows from each element to the next."""
+    conditioner = MADE(9, hidden_units=[16], activation="linear", dtype="float64")
+    bijector = Autoregressive(Shift(), conditioner, [9], dtype="float64")
+    for variable in bijector.trainable_variables:
+        variable.assign(2.0 * rng.normal(size=variable.shape))
+    return bijector
+
+
+def test_all_elements_at_once_are_right_where_an_error_grows_from_each_to_the_next(rng):
+    """No early stop: one more element is right after each evaluation."""
+    bijector = steep(rng)
+    z = rng.normal(size=(3, 9))
+    with choosing(at_once=True):
+        x = bijector.forward(z)
+    assert np.abs(x).max() > 50.0
+    np.testing.assert_allclose(x, plain(bijector, z)[0], rtol=1e-9)
+
+
+def test_a_row_that_is_solved_at_once_does_not_depend_on_how_long_others_take(rng):
+    bijector = layer("made", RationalQuadratic(num_bins=3), d=13)
+    z = rng.normal(size=(6, 13))
+    z[3], z[4] = 40.0 * z[3], np.nan
+    alone = z.copy()
+    alone[3:5] = 0.0
+    with choosing(at_once=True):
+        x, of_others = bijector.forward(z).numpy(), bijector.forward(alone).numpy()
+    np.testing.assert_array_equal(np.delete(x, [3, 4], axis=0), np.delete(of_others, [3, 4], axis=0))
+    assert np.isnan(x[4]).any()
+
+
+def test_few_rows_are_solved_at_once_in_eager_mode(rng):
+    network = MADE(2 * 64, hidden_units=[256, 256], seed=0)
+    bijector = Autoregressive(Affine(), network, [64])
+    assert 0 < most_rows(network) < 100
+    assert is_chosen(network, 1)
+    assert not is_chosen(network, 10**6)
+    assert not tf.function(lambda: tf.constant(is_chosen(network, 1)))()
+    assert most_rows(layer("made", d=4).conditioner) is None
+    assert bijector.forward(rng.normal(size=(1, 64)).astype("float32")).shape == (1, 64)
 
 
 @pytest.mark.parametrize("condition_shape", [None, [2]])
@@ -69,10 +130,7 @@ def test_gradients_of_forward_are_those_of_the_plain_loop(rng, network, conditio
 
 def test_a_gradient_is_right_where_the_solution_is_steep(rng):
     """Off-diagonal slopes above the diagonal: the fixed-point iteration has to go on to its last step."""
-    conditioner = MADE(9, hidden_units=[16], activation="linear", dtype="float64")
-    bijector = Autoregressive(Shift(), conditioner, [9], dtype="float64")
-    for variable in bijector.trainable_variables:
-        variable.assign(2.0 * rng.normal(size=variable.shape))
+    bijector = steep(rng)
     z = tf.constant(rng.normal(size=(3, 9)))
     found = []
     for forward in (bijector.forward, lambda z: plain(bijector, z)[0]):
@@ -103,7 +161,7 @@ def test_gradients_reach_the_latents_where_nothing_is_trainable(rng):
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
 
 
-def test_a_layer_that_has_no_masks_takes_the_plain_loop(rng):
+def test_a_layer_that_has_no_masks(rng):
     layer = Cumulative(6, "float64")
     bijector = randomized(Autoregressive(Affine(), layer, [3], dtype="float64"))
     x = rng.normal(size=(4, 3))
@@ -193,3 +251,40 @@ def test_weights_train_in_both_directions(rng):
             optimizer.apply(tape.gradient(loss, variables), variables)
             losses.append(float(loss))
         assert losses[-1] < 0.9 * losses[0]
+
+
+def test_second_derivatives_where_the_first_ones_need_one_iteration(rng):
+    """Only shifts depend on other elements and only the log-det is asked for: its gradient by z is zero."""
+    layer = Autoregressive(
+        Affine(), MADE(hidden_units=[8], activation="tanh", seed=0, dtype="float64"), [5], dtype="float64"
+    )
+    kernel = next(v for v in layer.trainable_variables if v.shape == (8, 10))
+    kernel.assign(np.concatenate([rng.normal(size=(8, 5)), np.zeros((8, 5))], axis=1))
+    z, direction = tf.constant(rng.normal(size=(3, 5))), tf.constant(rng.normal(size=(3, 5)))
+
+    def gradient(z: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            log_det = layer.forward_and_log_det(z)[1]
+        return tape.gradient(log_det, z)
+
+    with tf.GradientTape() as tape:
+        along = tf.reduce_sum(gradient(z) * direction)
+    second = tape.gradient(along, kernel)
+    step, change = 1e-5, rng.normal(size=(8, 10))
+    ends = []
+    for sign in (1.0, -1.0):
+        kernel.assign_add(sign * step * change)
+        ends.append(float(tf.reduce_sum(gradient(z) * direction)))
+        kernel.assign_sub(sign * step * change)
+    right = (ends[0] - ends[1]) / (2 * step)
+    assert abs(right) > 0.1
+    assert float(tf.reduce_sum(second * change)) == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["deep_sigmoidal", "sum_of_squares", "unconstrained_monotonic"])
+def test_transformers_that_are_inverted_by_roots(rng, name):
+    """The other guarantees are held by `bernstein` in tests/conformance."""
+    names = ["inverse_of_forward", "forward_of_inverse", "inverse_log_det", "batch_shapes", "graph"]
+    bijector = randomized(autoregressive(MONOTONE[name])("float32"))
+    check_bijector(bijector, 4.0 * rng.normal(size=(6, 3)), only=names)

@@ -100,8 +100,11 @@ def test_conditions_broadcast_with_values(rng):
 @pytest.mark.parametrize(
     ("mask", "error", "message"),
     [
-        ([1, 0], TypeError, "`mask` must be a boolean array"),
-        (True, TypeError, "`mask` must be a boolean array"),
+        ([1, 2], ValueError, "`mask` must hold True and False, or 1 and 0; got 2"),
+        ([0.5, 0.0], ValueError, "`mask` must hold True and False, or 1 and 0; got 0.5"),
+        (["a", "b"], TypeError, "`mask` must be an array of booleans, or of 0 and 1, of the event's shape; got"),
+        ([[True], [True, False]], TypeError, "`mask` must be an array of booleans"),
+        (True, TypeError, "`mask` must be an array of booleans"),
         ([True, True], ValueError, "`mask` must keep some elements"),
         ([False, False], ValueError, "only with a `condition_shape` may it keep none"),
     ],
@@ -109,6 +112,15 @@ def test_conditions_broadcast_with_values(rng):
 def test_masks_that_do_not_split_are_refused(mask, error: type, message: str):
     with pytest.raises(error, match=message):
         Coupling(Affine(), MLP(2), mask)
+
+
+@pytest.mark.parametrize("dtype", [int, float, np.uint8])
+def test_masks_may_be_numbers(rng, dtype):
+    z = rng.normal(size=(4, 5)).astype(np.float32)
+    layers = [Coupling(Affine(), dense(mask, Affine()), mask) for mask in (masks.half(5),)]
+    layers.append(Coupling(Affine(), dense(masks.half(5), Affine()), masks.half(5).astype(dtype).tolist()))
+    plain, of_numbers = (layer.forward(z).numpy() for layer in layers)
+    np.testing.assert_array_equal(of_numbers, plain)
 
 
 def test_a_network_of_another_size_is_refused():

@@ -55,7 +55,7 @@ def test_event_shapes_of_whole_batches():
         assert bijector.inverse_event_shape_tensor(x_shape).numpy().tolist() == z_shape
         assert bijector.forward_event_shape_tensor(z_shape).numpy().tolist() == x_shape
     assert squeeze.inverse_event_shape([None, 4, 6, 1]).as_list() == [None, 2, 3, 4]
-    assert squeeze.inverse_event_shape([None, None, 6, 1]).as_list() == [None, None, None, None]
+    assert squeeze.inverse_event_shape([None, None, 6, 1]).as_list() == [None, None, 3, 4]
 
 
 def test_it_starts_as_the_orthogonal_matrix_of_its_seed():
@@ -139,3 +139,9 @@ def test_values_that_do_not_fit_are_named():
         Squeeze().inverse(tf.ones([4, 4]))
     with pytest.raises(TypeError, match="`x` must hold floating-point numbers; got int32"):
         Logit().inverse([0, 1])
+
+
+@pytest.mark.parametrize("alpha", [1.5, 0.5, -0.1, np.nan])
+def test_logit_states_its_own_range(alpha):
+    with pytest.raises(ValueError, match=r"`alpha` must be in \[0, 0\.5\); got"):
+        Logit(alpha)

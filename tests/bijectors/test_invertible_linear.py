@@ -3,11 +3,12 @@ import pytest
 import tensorflow as tf
 
 from tfp_nvp.bijectors import InvertibleLinear
+from tfp_nvp.bijectors.invertible_linear import _orthogonal, _qr_factors
 
 
-@pytest.fixture
-def layer(rng) -> InvertibleLinear:
-    layer = InvertibleLinear([6], seed=2, dtype="float64")
+@pytest.fixture(params=["plu", "qr"])
+def layer(rng, request) -> InvertibleLinear:
+    layer = InvertibleLinear([6], seed=2, parametrization=request.param, dtype="float64")
     for variable in layer.trainable_variables:
         variable.assign(rng.normal(size=variable.shape))
     return layer
@@ -33,11 +34,45 @@ def test_it_starts_as_a_permutation(rng):
     assert (z != x).any()
 
 
-def test_without_a_seed_it_starts_as_the_identity(rng):
+@pytest.mark.parametrize("start", ["permutation", "orthogonal"])
+@pytest.mark.parametrize("d", [1, 2, 7])
+def test_both_factorizations_start_as_the_same_matrix(start, d, rng):
+    x = rng.normal(size=(4, d))
+    plu, qr = (
+        InvertibleLinear([d], seed=2, start=start, parametrization=kind, dtype="float64") for kind in ("plu", "qr")
+    )
+    np.testing.assert_allclose(qr.inverse(x), plu.inverse(x), atol=1e-13)
+    np.testing.assert_allclose(qr.forward(x), plu.forward(x), atol=1e-13)
+
+
+def test_the_orthogonal_factor_is_the_product_of_reflections(rng):
+    vectors = np.tril(rng.normal(size=(5, 5)), -1) + np.eye(5)
+    product = np.eye(5)
+    for v in vectors.T:
+        product = product @ (np.eye(5) - 2.0 * np.outer(v, v) / (v @ v))
+    found = _orthogonal(tf.constant(vectors)).numpy()
+    np.testing.assert_allclose(found, product, atol=1e-13)
+    np.testing.assert_allclose(found @ found.T, np.eye(5), atol=1e-13)
+
+
+def test_any_regular_matrix_has_qr_factors(rng):
+    for matrix in (rng.normal(size=(6, 6)), np.triu(rng.normal(size=(6, 6))), -np.eye(6), np.eye(6)[::-1]):
+        signs, factors = _qr_factors(matrix)
+        layer = InvertibleLinear([6], parametrization="qr", dtype="float64")
+        layer._signs.assign(signs)
+        layer.factors.assign(factors)
+        np.testing.assert_allclose(layer.inverse(np.eye(6)).numpy().T, matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("parametrization", ["plu", "qr"])
+def test_without_a_seed_it_starts_as_the_identity(parametrization, rng):
     x = rng.normal(size=(4, 6)).astype(np.float32)
-    np.testing.assert_array_equal(InvertibleLinear([6]).inverse(x), x)
+    layer = InvertibleLinear([6], parametrization=parametrization)
+    np.testing.assert_allclose(layer.inverse(x), x, rtol=1e-6)
 
 
 def test_only_vectors_can_be_mapped():
     with pytest.raises(ValueError, match=r"`event_shape` must be \[d\]"):
         InvertibleLinear([2, 3])
+    with pytest.raises(ValueError, match="`parametrization` must be one of 'plu', 'qr'; got 'svd'"):
+        InvertibleLinear([2], parametrization="svd")

@@ -1,4 +1,5 @@
 import functools
+import inspect
 
 import keras
 import numpy as np
@@ -8,6 +9,13 @@ import tensorflow as tf
 from tfp_nvp import conditioners
 from tfp_nvp.bijectors._network import connect, raw_numbers
 from tfp_nvp.conditioners import MLP
+
+#: The conditioners that are networks, not made of others.
+NETWORKS = [
+    name
+    for name in conditioners.__all__
+    if next(iter(inspect.signature(getattr(conditioners, name)).parameters)) == "num_outputs"
+]
 
 
 def network(layer):
@@ -63,11 +71,13 @@ def test_rows_and_conditions_that_do_not_fit_together_are_named():
         network(MLP(4))(tf.ones([3, 3]), tf.ones([5, 2]))
 
 
-@pytest.mark.parametrize("name", conditioners.__all__)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_numbers_of_numpy_are_integers_too(name):
     sizes = {"MLP": [np.int64(3)], "MADE": [np.int64(3)], "ZeroConv": None}
     size = sizes.get(name, np.int64(3))
     arguments = {"seed": np.int64(1)} | ({} if size is None else {"hidden_units": size})
+    if name == "CausalTransformer":
+        arguments |= {"hidden_units": np.int64(8)} | {n: np.int64(2) for n in ("num_tokens", "num_blocks", "num_heads")}
     layer = getattr(conditioners, name)(np.int64(4), **arguments)
     outputs = layer(tf.ones(event_shape(name, 5)), condition=tf.ones([5, 1]))
     assert outputs.shape[-1] == 4
@@ -79,9 +89,10 @@ def event_shape(name, rows):
     return (rows, 4, 4, 2) if "Conv" in name else (rows, 2)
 
 
-@pytest.mark.parametrize("name", conditioners.__all__)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_seeds(name):
-    make = getattr(conditioners, name)
+    needed = {"num_tokens": 2} if name == "CausalTransformer" else {}
+    make = functools.partial(getattr(conditioners, name), **needed)
 
     def weights(seed):
         layer = make(4, seed=seed)

@@ -94,3 +94,55 @@ def test_nan_spoils_its_own_row_only():
     z = Quantile([1], num_bins=4).inverse(tf.constant([[np.nan], [0.3]])).numpy()
     assert np.isnan(z[0]).all()
     assert np.isfinite(z[1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("alpha", [0.0, 1e-6, 0.05, 0.4])
+def test_both_directions_of_logit_agree_up_to_the_limits_and_beyond(alpha, dtype):
+    """Rounding x moves z by at most half of 1/64, and by some eps of z."""
+    most = np.finfo(dtype).max
+    z = np.concatenate([np.linspace(-110.0, 110.0, 4001), np.linspace(-800, 800, 801), [-most, most]]).astype(dtype)
+    layer = Logit(alpha)
+    value = tf.constant(z)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(value)
+        x, log_det = layer.forward_and_log_det(value)
+        back, inverse_log_det = layer.inverse_and_log_det(tf.identity(x))
+    bound = alpha / (1.0 - 2.0 * alpha)
+    assert x.numpy().min() > -bound
+    assert x.numpy().max() < 1.0 + bound
+    held = np.clip(z, back.numpy().min(), back.numpy().max())
+    assert min(-held.min(), held.max()) > {"float32": 12.7, "float64": 32.8}[dtype]
+    tolerance = 1 / 128 + 8 * np.finfo(dtype).eps * (1 + np.abs(held))
+    assert (np.abs(back - held) <= tolerance).all()
+    assert (np.abs(log_det + inverse_log_det) <= tolerance + 8 * np.finfo(dtype).eps * np.abs(log_det)).all()
+    slopes = tape.gradient(x, value).numpy()
+    assert np.isfinite(slopes).all()
+    assert (slopes != 0.0).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("num_bins", [2, 10, 256])
+def test_it_is_exact_next_to_the_ends_and_to_edges_of_bins(rng, dtype: str, num_bins: int):
+    layer = Quantile([1], num_bins=num_bins, smoothing=0.01, dtype=dtype)
+    layer.initialize(rng.beta(0.5, 3.0, size=(1000, 1)))
+    edges = (np.arange(num_bins + 1) / num_bins).astype(dtype)
+    zero, one = np.zeros_like(edges), np.ones_like(edges)
+    x = np.unique(np.concatenate([edges, np.nextafter(edges, zero), np.nextafter(edges, one)]))[1:-1]
+    x = np.maximum(x, 1e3 * np.finfo(dtype).tiny)  # below, processors round to zero
+    z, log_det = layer.inverse_and_log_det(x[:, None])
+    exact = x.astype(np.longdouble)
+    p = np.asarray(layer.probabilities)[0].astype(np.longdouble)
+    scaled = exact * num_bins
+    number = np.minimum(np.floor((x * np.asarray(num_bins, dtype)).astype(np.float64)), num_bins - 1).astype(int)
+    below = np.concatenate([[0.0], np.cumsum(p)[:-1]])[number]
+    beyond = np.concatenate([np.cumsum(p[::-1])[-2::-1], [0.0]])[number]
+    f, rest = below + p[number] * (scaled - number), beyond + p[number] * (number + 1 - scaled)
+    # x and its multiple are rounded once each, and F is as steep as the bin is likely.
+    eps = np.finfo(dtype).eps
+    steepness = num_bins * p[number] * (1.0 / f + 1.0 / rest) * np.minimum(exact, 1.0 - exact)
+    tolerance = np.asarray(8 * eps * (4 + np.abs(np.log(f)) + np.abs(np.log(rest)) + num_bins * steepness), np.float64)
+    assert (np.abs(np.asarray(z)[:, 0] - np.float64(np.log(f) - np.log(rest))) <= tolerance).all()
+    right = np.float64(np.log(p[number] * num_bins) - np.log(f) - np.log(rest))
+    assert (np.abs(np.asarray(log_det) - right) <= tolerance).all()
+    assert abs(float(z[-1, 0]) - np.float64(np.log(f[-1]) - np.log(rest[-1]))) < 100 * eps

@@ -74,3 +74,98 @@ def test_bounds_that_are_none_are_refused(arguments: tuple, message: str):
         Support(*arguments)
     with pytest.raises(ValueError, match="`scale` must be positive"):
         Support([0.0], [1.0], scale=[0.0])
+
+
+def around_limits(layer: Support) -> np.ndarray:
+    """Latents within the limits, at them, and far beyond: [n, 1]."""
+    dtype = layer.dtype.as_numpy_dtype
+    z = np.concatenate([np.linspace(-110.0, 110.0, 4001), np.linspace(-800.0, 800.0, 801), [-1e30, 1e30]])
+    return np.append(z, np.finfo(dtype).max).astype(dtype)[:, np.newaxis]
+
+
+SUPPORTS = [(0.0, INF), (-INF, 0.0), (0.0, 1.0), (10.0, 11.5), (1000.0, 1001.0), (-3.0, 5.0), (-INF, 7.0), (0.1, 0.7)]
+MAPS = [(low, high, log) for low, high in SUPPORTS for log in ((False, True) if INF in (-low, high) else (False,))]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("low", "high", "log"), [*MAPS, (0.0, 1e30, False), (-1e-3, INF, True)])
+def test_both_directions_agree_up_to_the_limits_and_beyond(low, high, log, dtype):
+    """Rounding x moves z by at most half of 1/64 (SPACINGS), and by a few eps of z and of logarithms as large."""
+    layer = Support([low], [high], log=[log], scale=[3.0], dtype=dtype)
+    z = around_limits(layer)
+    x, log_det = layer.forward_and_log_det(z)
+    assert (x > low).numpy().all()
+    assert (x < high).numpy().all()
+    back, inverse_log_det = layer.inverse_and_log_det(tf.identity(x))
+    limits = back.numpy().min(), back.numpy().max()
+    assert limits[0] < -4.9
+    assert limits[1] > 4.9
+    bound = 1 / 128 + 8 * np.finfo(dtype).eps * (1 + np.abs(np.clip(z, *limits)))
+    assert (np.abs(back - np.clip(z, *limits)) <= bound).all()
+    assert (np.abs(log_det + inverse_log_det) <= bound[:, 0] + 8 * np.finfo(dtype).eps * np.abs(log_det)).all()
+    beyond = x.numpy()[(z < limits[0] - 1.0) | (z > limits[1] + 1.0)]
+    assert set(beyond) <= {x.numpy().min(), x.numpy().max()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("low", "high", "log"), MAPS)
+def test_gradients_beyond_the_limits_are_those_at_the_limits(low, high, log, dtype):
+    layer = Support([low], [high], log=[log], dtype=dtype)
+    z = tf.constant(around_limits(layer))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        x = layer.forward(z)
+    slopes = tape.gradient(x, z).numpy()
+    bounds = [bound for bound in (low, high) if np.isfinite(bound)]
+    on_bounds = tf.constant(np.array(bounds, dtype)[:, np.newaxis])
+    with tf.GradientTape() as tape:
+        tape.watch(on_bounds)
+        back, log_det = layer.inverse_and_log_det(on_bounds)
+    for gradients in (slopes, tape.gradient(back, on_bounds).numpy()):
+        assert np.isfinite(gradients).all()
+        assert (gradients != 0.0).all()
+    assert np.isfinite(log_det).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("high", "log"), [(1.0, False), (INF, False), (INF, True)])
+@pytest.mark.parametrize("width", [1.0, 4.0, 16.0])
+def test_no_mass_is_lost_over_decades(high, log, width, dtype):
+    """Of a logistic z: the density over distances from each bound integrates to the probability between their ends."""
+    layer = Support([0.0], [high], log=[log], dtype=dtype)
+    spacing, tiny = float(np.finfo(dtype).eps) / 2, float(np.finfo(dtype).tiny)
+
+    def latents(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z, log_det = layer.inverse_and_log_det(x[:, np.newaxis].astype(dtype))
+        return z.numpy()[:, 0].astype(np.float64) / width, log_det.numpy().astype(np.float64)
+
+    def density(x: np.ndarray) -> np.ndarray:
+        z, log_det = latents(x)
+        return np.exp(log_det - np.abs(z) - 2.0 * np.log1p(np.exp(-np.abs(z)))) / width
+
+    def probability(least: float, most: float) -> float:
+        z, _ = latents(np.array([least, most]))
+        return float(np.diff(0.5 * (1.0 + np.tanh(0.5 * z)))[0])
+
+    most = 0.5 if high == 1.0 else 1e30
+    distances = np.exp(np.linspace(np.log(tiny), np.log(most), 40_001))
+    found = np.trapezoid(density(distances) * distances, np.log(distances))
+    assert found == pytest.approx(probability(tiny, most), abs=1e-4)
+    if high == 1.0:
+        grid = np.arange(1, 2**14 + 1)  # all numbers next to 1
+        found = np.trapezoid(density(1.0 - spacing * grid), dx=spacing)
+        assert found == pytest.approx(probability(1.0 - 2**14 * spacing, 1.0 - spacing), abs=1e-4)
+
+
+@pytest.mark.parametrize("arguments", [([1e5], [1e5 + 2.0], None), ([1e7], [INF], [2.0])])
+def test_intervals_that_the_dtype_cannot_resolve_are_refused(arguments):
+    low, high, scale = arguments
+    with pytest.raises(ValueError, match="at least 512 numbers of float32"):
+        Support(low, high, scale=scale)
+    Support(low, high, scale=scale, dtype="float64")
+
+
+def test_an_edge_maps_closer_values_to_one_unit_of_z():
+    layer = Support([0.0], [INF], log=[True], edge=([0.01], [0.0]))
+    z = layer.inverse([[0.01], [0.005], [0.0]]).numpy().ravel()
+    np.testing.assert_allclose(z, np.log(0.01) - [0.0, 0.5, 1.0], rtol=1e-6)

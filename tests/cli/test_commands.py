@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -126,9 +127,10 @@ def test_export(run, fitted, tmp_path):
 
 
 def test_an_export_says_where_it_comes_from(run, fitted, tmp_path):
-    arguments = ["--label", "stable", "--label", "new", "--weights-dtype", "float16"]
+    arguments = ["--label", "stable", "--label", "new", "--weights-dtype", "float16", "--format", "c"]
     result = run("export", fitted, tmp_path / "people", *arguments)
     assert "Weights in float16: log_prob of 256 rows is off by" in result.out
+    assert "assets.extra/model.c" in result.out
     assert serving.labels(tmp_path / "people") == {"stable": 1, "new": 1}
     about = serving.read_card(tmp_path / "people" / "1")["about"]
     assert about["columns"] == ["height", "weight"]
@@ -158,7 +160,10 @@ def test_serve_writes_and_starts(run, refused, fitted, tmp_path, monkeypatch):
     assert name == command[0] == str(program)
     assert {"--port=9000", f"--model_config_file={tmp_path / 'made' / 'local' / 'models.config'}"} <= set(command)
 
+    assert "`max_batch_size` needs `batching=True` (--batching)" in refused(*arguments, "--max-batch-size", 64)
     batching = tmp_path / "made" / "batching_parameters.txt"
+    assert not batching.exists()
+    assert run(*arguments, "--batching").code == 0
     batching.write_text("mine")
     result = run(*arguments)
     assert "--port=9000" in started[-1][1]
@@ -171,6 +176,15 @@ def test_serve_writes_and_starts(run, refused, fitted, tmp_path, monkeypatch):
     batching.write_text("mine")
     assert run(*arguments, "--overwrite").code == 0
     assert "{ value: 64 }" in batching.read_text()
+    assert "Batching is off now" in run(*arguments, "--no-batching").out
+    assert not batching.exists()
+
+    for version in (2, 3):
+        shutil.copytree(tmp_path / "models" / "people" / "1", tmp_path / "models" / "people" / str(version))
+    assert "people/1, " not in run(*arguments, "--keep", 3).out
+    assert f"Removed: {tmp_path / 'models' / 'people' / '1'}" in run(*arguments, "--keep", 2).out
+    result = run("export", fitted, tmp_path / "models" / "people", "--keep", 1)
+    assert f"people/2, {tmp_path / 'models' / 'people' / '3'}" in result.out
 
     assert "no such folder" in refused("serve", tmp_path / "nothing")
     assert "No model in" in refused("serve", tmp_path / "bin", "--out", tmp_path / "other")
@@ -186,6 +200,26 @@ def test_bounds(run, tmp_path):
     assert metrics["support"] == [[0.0, 0.0], [1.0, 1.0]]
     samples = models.load_model(tmp_path / "a" / "run").sample(500, seed=0)
     assert ((samples >= 0) & (samples <= 1)).all()
+
+
+def test_periods(run, tmp_path):
+    np.save(tmp_path / "hours.npy", np.random.default_rng(0).normal(size=[100, 1]) % 24.0)
+    arguments = [
+        "--flow",
+        "circular-spline-flow",
+        "--periodic",
+        "0:24",
+        "--epochs",
+        1,
+        "--quiet",
+        "--validation-split",
+        0.2,
+    ]
+    result = run("fit", tmp_path / "hours.npy", "--out", tmp_path / "run", *arguments)
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["periodic"] == {"x1": [0.0, 24.0]}
+    samples = models.load_model(tmp_path / "run").sample(500, seed=0)
+    assert ((samples >= 0) & (samples < 24)).all()
 
 
 def test_fits_of_one_seed_are_equal(run, fitted, table, tmp_path):
@@ -223,3 +257,21 @@ def test_demo(run, tmp_path):
     assert (metrics["flow"], metrics["distribution"]) == ("default", "neural_spline_flow")
     assert result.out.count("asked from a fresh process") == 2
     assert result.out.count("test NLL") == 2
+
+
+def test_fit_says_on_stderr_what_it_does_and_keeps_to_its_time(run, table, tmp_path):
+    arguments = ["fit", table, "--columns", "height,weight", "--flow", "nice", "--epochs", 9999, "--time-limit", 1]
+    arguments += ["--checkpoint-dir", tmp_path / "state"]
+    result = run(*arguments, "-o", tmp_path / "first")
+    assert result.code == 0
+    lines = [line.split("\r")[-1] for line in result.err.split("\n") if line.strip()]
+    lines = [line for line in lines if not line.startswith(("E0000", "I0000", "W0000", "WARNING"))]
+    assert [line.split()[0] for line in lines] == ["Fitting", "epoch", "Stopped", "Drawing"]
+    assert "time limit of 1 s" in lines[2]
+    assert all(line.startswith(("Test NLL", "Model")) for line in result.out.splitlines())
+    metrics = json.loads((tmp_path / "first" / "metrics.json").read_text())
+    assert metrics["time_limit"] == 1.0
+    again = run(*arguments, "-o", tmp_path / "second", "--quiet")
+    assert (again.code, again.out) == (0, "")
+    further = json.loads((tmp_path / "second" / "metrics.json").read_text())
+    assert further["epochs_run"] >= metrics["epochs_run"]

@@ -17,7 +17,9 @@ def digits(tmp_path_factory):
     x = rng.integers(0, 256, size=(30, 4, 4)).astype(np.uint8)
     np.savez(folder / "images.npz", x=x, y=rng.integers(0, 3, size=30), floats=x / 255.0, few=x[:3])
     for name, shape in (("flow", None), ("given", [3])):
-        glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, condition_shape=shape, seed=0)
+        glow = nvp.Glow(
+            [4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, num_bins=256, condition_shape=shape, seed=0
+        )
         images = nvp.Dequantized(glow)
         images.initialize(x[..., None], None if shape is None else np.eye(3, dtype=np.float32)[[0] * 30])
         model = nvp.FlowModel(images)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import people
 from tfp_nvp import flows
+from tfp_nvp._names import VECTOR_FLOWS
 from tfp_nvp.cli import models
 from tfp_nvp.flows._image_recipe import ImageRecipe
 
@@ -73,13 +74,13 @@ def test_too_few_rows(refused_early, tmp_path):
 
 def test_unknown_flow(refused_early, table):
     assert refused_early("fit", table, "--out", "run", "--flow", "wow") == (
-        f"unknown flow 'wow'; the flows are {', '.join(models.FLOWS)}."
+        f"unknown flow 'wow'; the flows are {', '.join(VECTOR_FLOWS)}."
     )
 
 
 def test_the_known_flows_are_the_public_ones_of_tables():
     of_tables = [name for name in flows.__all__ if not issubclass(getattr(flows, name), ImageRecipe)]
-    assert sorted(models.FLOWS) == sorted(of_tables)
+    assert sorted(VECTOR_FLOWS) == sorted(of_tables)
     assert models.flow_name("neural-spline_flow") == "NeuralSplineFlow"
 
 
@@ -92,6 +93,9 @@ def test_the_known_flows_are_the_public_ones_of_tables():
         (["--columns", "age", "--condition", "age"], "both modelled and conditioned on"),
         (["--condition", "age,height,weight"], "no column is left"),
         (["--support", "size=0:1"], "unknown column 'size'"),
+        (["--periodic", "size=0:1"], "--periodic: unknown column 'size'"),
+        (["--periodic", "age=0:"], "--periodic: 'age=0:' must have two ends, which are one point, such as hour=0:24"),
+        (["--periodic", "age=5:1"], "--periodic: 'age=5:1' must be LOW:HIGH"),
         (["--support", "age=0"], "must be LOW:HIGH or NAME=LOW:HIGH"),
         (["--support", "age=5:1"], "LOW < HIGH"),
         (["--support", "age=30:"], "column 'age', row"),
@@ -104,7 +108,7 @@ def test_bad_options(refused_early, table, arguments, message):
     assert message in refused_early("fit", table, "--out", "run", *arguments)
 
 
-@pytest.mark.parametrize("arguments", [[], ["frob"], ["fit"], ["fit", "x.csv"], ["sample", "m", "--out", "x.csv"]])
+@pytest.mark.parametrize("arguments", [["frob"], ["fit"], ["fit", "x.csv"], ["sample", "m", "--out", "x.csv"]])
 def test_bad_usage(refused_early, arguments):
     refused_early(*arguments)
 

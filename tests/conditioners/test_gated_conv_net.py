@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_nvp.conditioners import GatedConvNet
+from tfp_nvp.conditioners._layer_normalization import LayerNormalization
 from tfp_nvp.conditioners._tanh_features import TanhFeatures
 
 
@@ -53,3 +54,19 @@ def test_features_are_bounded_thresholds():
     features = layer(tf.constant([[[[0.0], [1e6]]]])).numpy()
     np.testing.assert_allclose(features[0, 0, 0], np.tanh([1.0, -1.0, -3.0, -5.0]), rtol=1e-5)
     np.testing.assert_array_equal(features[0, 0, 1], np.ones(4))
+
+
+def test_its_layer_norm_is_that_of_keras(rng):
+    ours, theirs = LayerNormalization(), keras.layers.LayerNormalization()
+    h = (3.0 * rng.normal(size=(5, 2, 2, 6)) + 1.0).astype("float32")
+    np.testing.assert_allclose(ours(h), theirs(h), rtol=1e-5, atol=1e-6)  # six terms are summed in another order
+
+
+def test_its_layer_norm_takes_large_numbers():
+    h = tf.constant([[1e30, -1e30, 2e30]])
+    layer = LayerNormalization()
+    with tf.GradientTape() as tape:
+        tape.watch(h)
+        normalized = layer(h)
+    np.testing.assert_allclose(normalized, layer(tf.constant([[1e3, -1e3, 2e3]])), rtol=1e-5)
+    assert np.isfinite(tape.gradient(normalized, h)).all()

@@ -175,7 +175,7 @@ def test_masks_are_the_papers():
     [
         ({"num_outputs": 7}, "`num_outputs` must be a multiple of the event's size 3"),
         ({"order": [0, 1]}, "`order` must name each of 3 elements once"),
-        ({"order": [0, 0, 1]}, "`order` must hold each of 0 to 2 once"),
+        ({"order": [0, 0, 1]}, "`order` must hold each of the integers from 0 to 2 once"),
         ({"hidden_units": []}, "`hidden_units` must name at least one hidden layer"),
     ],
 )
@@ -185,7 +185,7 @@ def test_what_cannot_be_is_refused(arguments, message):
 
 
 def test_an_order_must_be_a_sequence():
-    with pytest.raises(TypeError, match="`order` must be a permutation"):
+    with pytest.raises(TypeError, match="`order` must be a list of integers"):
         MADE(6, order="reversed")
 
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from tests.conformance.cases import CASES, Case, built, results
 
-WITHOUT_WEIGHTS = ("logit", "permute", "reverse", "sinh", "squeeze", "stock", "support")
+WITHOUT_WEIGHTS = ("circle", "logit", "permute", "reverse", "sinh", "sphere", "squeeze", "stock", "support")
 SQUEEZES = ("squeeze_checkerboard", "squeeze_dispersed")
 SET_FROM_DATA = ("principal_axes", "quantile", "quantile_image")  # alike in every instance; see tests/bijectors
 WITH_WEIGHTS = [case for case in CASES if case.name not in (*WITHOUT_WEIGHTS, *SQUEEZES, *SET_FROM_DATA)]

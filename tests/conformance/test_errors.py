@@ -1,14 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.conformance.cases import CASES, Case, built, check, data
-
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-
-
-@each_case
-def test_a_missing_or_unexpected_condition_raises(case: Case):
-    assert check(case, "condition")["condition"].status == "passed"
+from tests.conformance.cases import CASES, Case, built, data
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.condition_shape], ids=lambda case: case.name)
@@ -29,7 +22,9 @@ def test_events_of_another_shape_raise(case: Case, size: int):
     wrong = np.ones((*x.shape[:-1], size), np.float32)
     module = built(case)
     keywords = {} if condition is None else {"condition": condition}
-    methods = ("log_prob", "encode", "decode") if hasattr(module, "log_prob") else ("forward", "inverse")
+    names = ("log_prob", "encode", "decode", "forward", "inverse")
+    methods = [name for name in names if hasattr(module, name)]  # a bound has no latents
+    assert methods
     for method in methods:
         with pytest.raises(ValueError, match="must"):
             getattr(module, method)(wrong, **keywords)

@@ -117,6 +117,48 @@ def test_encode_and_decode_are_inverse_with_opposite_log_dets(flow, rng):
     np.testing.assert_allclose(flow.log_prob(x), flow.distribution.log_prob(z) + log_det)
 
 
+@pytest.mark.parametrize("is_conditional", [False, True])
+def test_outputs_are_all_that_one_pass_gives(flow, conditional, rng, is_conditional):
+    x, condition = rng.normal(size=(5, 4, 2)), rng.normal(size=(4, 3)) if is_conditional else None
+    flow = conditional if is_conditional else flow
+    calls, bijector = [], flow.bijector.bijectors[-1]
+    plain = bijector._inverse_and_log_det
+    bijector._inverse_and_log_det = lambda *arguments: calls.append(1) or plain(*arguments)
+    outputs = flow.outputs(x, condition)
+    assert list(outputs) == ["z", "log_det", "log_prob"]
+    assert len(calls) == 1
+    z, log_det = flow.encode(x, condition)
+    np.testing.assert_array_equal(outputs["z"], z)
+    np.testing.assert_array_equal(outputs["log_det"], log_det)
+    keywords = {"condition": condition} if is_conditional else {}
+    np.testing.assert_array_equal(outputs["log_prob"], flow.log_prob(x, **keywords))
+    assert outputs["log_det"].shape == outputs["log_prob"].shape == [5, 4]
+
+
+def test_outputs_of_a_constant_log_det_have_the_batch_shape():
+    outputs = nvp.Flow(tfd.Sample(tfd.Normal(0.0, 1.0), 3), tfb.Scale(2.0)).outputs(tf.zeros([4, 3]))
+    np.testing.assert_allclose(outputs["log_det"], np.full(4, -3.0 * math.log(2.0)), rtol=1e-6)
+    assert outputs["log_prob"].shape == [4]
+
+
+def test_bits_per_dim_of_real_numbers_is_the_density_in_bits(conditional, rng):
+    x, condition = rng.normal(size=(4, 2)), rng.normal(size=(4, 3))
+    bits = conditional.bits_per_dim(x, condition)
+    np.testing.assert_allclose(bits, -conditional.log_prob(x, condition=condition) / (2 * math.log(2.0)), rtol=1e-6)
+    # Uniform on [0, 1/8]²: 3 bits less than none.
+    base = tfd.Independent(tfd.Uniform(tf.zeros([2]), tf.fill([2], 0.125)), 1)
+    narrow = nvp.Flow(base, tfb.Identity())
+    np.testing.assert_allclose(narrow.bits_per_dim([[0.1, 0.1]]), [-3.0], rtol=1e-6)
+
+
+def test_bits_per_dim_of_events_of_any_rank(rng):
+    scalar = nvp.Flow(tfd.Normal(0.0, 1.0), tfb.Identity())
+    np.testing.assert_allclose(scalar.bits_per_dim([0.5]), -scalar.log_prob([0.5]) / math.log(2.0), rtol=1e-6)
+    image = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0)
+    x = rng.normal(size=(2, 4, 4, 1))
+    np.testing.assert_allclose(image.bits_per_dim(x), -image.log_prob(x) / (16 * math.log(2.0)), rtol=1e-6)
+
+
 def test_a_uniform_base_bounds_the_samples():
     base = tfd.Independent(tfd.Uniform(tf.zeros([2]), tf.ones([2])), 1)
     flow = nvp.Flow(base, tfb.Chain([tfb.Shift([1.0, 1.0]), tfb.Scale([2.0, 4.0])]))

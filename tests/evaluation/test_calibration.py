@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 import tfp_nvp as nvp
+from tests.training.small import small
 from tfp_nvp.bijectors import Coupling
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.evaluation import credibility, plot_calibration, ranks
@@ -66,7 +67,7 @@ def test_parts_that_are_drawn_one_after_the_other_are_all_there(pairs, monkeypat
 
 def test_a_fitted_model_can_be_given(pairs):
     x, condition = pairs
-    fitted = nvp.fit(x, condition, epochs=1, seed=0, verbose=0)
+    fitted = nvp.fit(x, condition, flow=small, epochs=1, seed=0, verbose=0)
     assert ranks(fitted, x[:20], condition[:20], num_samples=9, seed=1).shape == (20, 2)
     assert credibility(fitted, x[:20], condition[:20], num_samples=9).shape == (20,)
 

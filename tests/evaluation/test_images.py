@@ -36,7 +36,7 @@ def test_rows_have_their_names(tmp_path):
 @pytest.mark.parametrize("conditional", [False, True])
 def test_the_callback_writes_sheets_and_a_log(conditional, tmp_path):
     shape = [2] if conditional else None
-    glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, condition_shape=shape, seed=0)
+    glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, num_bins=4, condition_shape=shape, seed=0)
     model = nvp.FlowModel(nvp.Dequantized(glow, levels=4))
     model.compile()
     rng = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def test_the_callback_says_what_it_needs():
 
 
 def test_a_conditional_model_needs_its_condition_before_the_first_epoch(tmp_path):
-    glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, condition_shape=[2], seed=0)
+    glow = nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, num_bins=4, condition_shape=[2], seed=0)
     model = nvp.FlowModel(nvp.Dequantized(glow, levels=4))
     model.compile()
     x = np.random.default_rng(0).integers(0, 4, size=(8, 4, 4, 1))

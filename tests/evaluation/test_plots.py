@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import tfp_nvp as nvp
 from tfp_nvp.evaluation import plot_corner, plot_density_2d, plot_history
 
 
@@ -152,3 +153,15 @@ def test_without_its_library_it_says_what_to_install(rng, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r"pip install 'tfp-nvp\[plots\]'"):
         plot_corner(rng.normal(size=[50, 2]), rng.normal(size=[50, 2]))
+
+
+def test_history_of_what_fit_returns():
+    model = nvp.FlowModel(nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=0))
+    model.compile("adam")
+    with pytest.raises(TypeError, match="`history` must be what `fit` returns"):
+        plot_history(model)
+    callback = model.fit(np.zeros([32, 2]) + np.arange(2), epochs=2, verbose=0)
+    curves = [plot_history(of).axes[0].lines[0].get_ydata() for of in (model, callback, callback.history)]
+    assert [list(curve) for curve in curves] == [callback.history["nll"]] * 3
+    with pytest.raises(TypeError, match=r"got \[3\.0, 2\.0\]"):
+        plot_history([3.0, 2.0])

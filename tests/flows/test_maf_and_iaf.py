@@ -23,6 +23,21 @@ def test_the_order_is_turned_around_from_layer_to_layer(recipe):
 
 
 @RECIPES
+def test_the_order_may_be_the_same_in_every_layer(recipe, rng):
+    flow = recipe([3], num_layers=3, hidden_units=[8], order="same", seed=0)
+    assert [layer.conditioner.order for layer in autoregressive(flow)] == [None] * 3
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.3 * rng.normal(size=variable.shape).astype(np.float32))
+    with tf.GradientTape() as tape:
+        x = tf.constant(rng.normal(size=(1, 3)), tf.float32)
+        tape.watch(x)
+        z = flow.encode(x)[0]
+    jacobian = tape.jacobian(z, x).numpy()[0, :, 0]
+    np.testing.assert_allclose(jacobian, np.tril(jacobian), atol=1e-6)
+    assert (np.abs(jacobian[np.tril_indices(3)]) > 1e-6).all()
+
+
+@RECIPES
 def test_a_random_order_is_a_permutation_between_layers_and_comes_with_the_seed(recipe):
     orders = []
     for seed in (0, 0, 1):
@@ -72,7 +87,7 @@ def test_it_learns_a_correlated_gaussian(recipe, transformer, rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"order": "natural"}, "`order` must be one of 'reversed', 'random'; got 'natural'"),
+        ({"order": "natural"}, "`order` must be one of 'reversed', 'random', 'same'; got 'natural'"),
         ({"hidden_units": [8, 4], "num_blocks": 1}, "`hidden_units` must be one width"),
         ({"num_layers": 0}, "`num_layers` must be at least 1"),
         ({"event_shape": [2, 2]}, r"`event_shape` must be \[d\]"),

@@ -1,11 +1,15 @@
 """What all recipes of vectors have in common."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp import conditioners, flows
+from tfp_nvp._names import IMAGE_FLOWS, NAMES
 from tfp_nvp.bijectors import Autoregressive, Coupling
 from tfp_nvp.flows import IAF, MAF, NICE, NeuralSplineFlow, RealNVP
 
@@ -59,6 +63,49 @@ def test_a_seed_gives_the_same_flow(recipe: type):
     for a, b in zip(one.variables, same.variables, strict=True):
         np.testing.assert_array_equal(a, b)
     assert any(not np.array_equal(a, b) for a, b in zip(one.variables, other.variables, strict=True))
+
+
+#: Public recipes and conditioners with hidden layers.
+OF_HIDDEN_UNITS = [
+    getattr(package, name)
+    for package in (flows, conditioners)
+    for name in NAMES[package.__name__]
+    if "hidden_units" in inspect.signature(getattr(package, name)).parameters
+]
+
+
+@pytest.mark.parametrize("cls", OF_HIDDEN_UNITS, ids=lambda cls: cls.__name__)
+def test_hidden_units_are_an_int_or_a_list(cls: type):
+    """A list of one width is the same as the int; files and copies keep what was given."""
+    arguments = {"num_layers": 1, "num_levels": 2, "num_steps": 1, "num_blocks": 1, "num_couplings": [1, 1, 1]}
+    arguments |= {
+        "condition_shape": [2],
+        "seed": 0,
+        "factor": 2,
+        "num_groups": 2,
+        "num_outputs": 2,
+        "num_tokens": 1,
+    }
+    taken = inspect.signature(cls).parameters
+    required = [] if "event_shape" not in taken else [[4, 4, 1] if cls.__name__ in IMAGE_FLOWS else [3]]
+    arguments = {name: value for name, value in arguments.items() if name in taken}
+    of_int, of_list = (cls(*required, hidden_units=units, **arguments) for units in (4, [4]))
+    shapes = [[variable.shape for variable in made.weights] for made in (of_int, of_list)]
+    assert shapes[0] == shapes[1]
+    again = cls.from_config(of_list.get_config())
+    assert [variable.shape for variable in again.weights] == shapes[0]
+
+
+@pytest.mark.parametrize("recipe", [NICE, RealNVP, NeuralSplineFlow], ids=lambda recipe: recipe.__name__)
+def test_couplings_keep_halves_or_every_other_element(recipe: type):
+    kept = {"channel": [True, True, False, False], "checkerboard": [True, False, True, False]}
+    for mask_type, mask in kept.items():
+        first, second, third = (layer._mask for layer in layers_of(small(recipe, 4, mask_type=mask_type)))
+        assert first.tolist() == third.tolist() == (~second).tolist() == mask
+    default = [layer._mask.tolist() for layer in layers_of(small(recipe, 4))]
+    assert default[0] == kept["checkerboard" if recipe is NICE else "channel"]
+    with pytest.raises(ValueError, match="`mask_type` must be one of 'channel', 'checkerboard'; got 'rows'"):
+        small(recipe, 4, mask_type="rows")
 
 
 @each_recipe
@@ -134,7 +181,7 @@ def test_a_base_that_does_not_fit_is_refused(recipe: type):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"event_shape": []}, "`event_shape` must have at least 1 dimension"),
+        ({"event_shape": []}, r"`event_shape` must be \[d\], the shape of a vector; got \[\]"),
         ({"event_shape": [2, 2]}, r"`event_shape` must be \[d\]"),
         ({"event_shape": [2], "num_layers": 0}, "`num_layers` must be at least 1"),
     ],
@@ -146,7 +193,7 @@ def test_shapes_and_sizes_out_of_range_are_refused(recipe: type, arguments: dict
 
 @each_recipe
 def test_arguments_after_the_event_shape_are_by_keyword(recipe: type):
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match=r"takes 1 argument\(s\) without a name \(event_shape\); got 2"):
         recipe([2], 3)
 
 

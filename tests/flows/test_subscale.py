@@ -106,7 +106,9 @@ def test_errors_say_what_to_do():
         small(num_groups=5)
 
 
-@pytest.mark.parametrize("recipe", [nvp.Glow, nvp.ImageRealNVP, nvp.FlowPlusPlus, nvp.SubscaleFlow])
+@pytest.mark.parametrize(
+    "recipe", [nvp.Glow, nvp.ImageRealNVP, nvp.FlowPlusPlus, nvp.ImageResidualFlow, nvp.SubscaleFlow]
+)
 def test_presets(recipe):
     assert {(28, 28, 1), (32, 32, 3)} <= set(recipe.PRESETS)
     with pytest.raises(
@@ -131,5 +133,9 @@ def test_flow_plus_plus_has_three_parts():
     assert sum(name.startswith("checkerboard_2") for name in names) == 3
     with pytest.raises(ValueError, match="`num_couplings` must be three numbers"):
         nvp.FlowPlusPlus([4, 4, 1], num_couplings=[1, 1])
+    for recipe, arguments in ((nvp.FlowPlusPlus, {}), (nvp.ImageRealNVP, {}), (nvp.ImageRealNVP, {"num_levels": 1})):
+        shape = [1, 1, 3] if arguments else [2, 2, 1]
+        with pytest.raises(ValueError, match=r"`event_shape` must have a side longer than .*; got \[\d, \d, \d\]\. "):
+            recipe(shape, **arguments)
     with pytest.raises(ValueError, match=r"squeeze's factor = 2.*\[5, 4, 1\]"):
         nvp.FlowPlusPlus([5, 4, 1])

@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
 from tests.conformance.cases import FLOWS, data, randomized
+from tfp_nvp.distributions import MixtureOfFlows
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving import ServedFlow, export
 from tfp_nvp.serving._exporting.cases import cases
@@ -63,6 +64,11 @@ def learned_base() -> nvp.Flow:
     return shaken(nvp.MAF([5], num_layers=2, hidden_units=[8], condition_shape=[3], base=base, seed=0))
 
 
+def uniform_base() -> nvp.Flow:
+    layers = [affine().bijector, tfb.Invert(tfb.Sigmoid(-2.0, 3.0))]
+    return nvp.Flow(tfd.Sample(tfd.Uniform(-2.0, 3.0), [3]), nvp.bijectors.Chain(layers))
+
+
 def mixture_base() -> tfd.Distribution:
     parts = tfd.MultivariateNormalDiag([[-3.0] * 3, [3.0] * 3], [[1.0] * 3, [0.5] * 3])
     return tfd.MixtureSameFamily(tfd.Categorical(probs=[0.25, 0.75]), parts)
@@ -80,7 +86,7 @@ CASES: dict[str, Callable[[], Any]] = {
     "conditional": lambda: spline(condition_shape=[3]),
     "encoder": encoded,
     "encoder_of_two": encoded_from_two,
-    "uniform_base": lambda: affine(base=tfd.Sample(tfd.Uniform(-2.0, 3.0), [3])),
+    "uniform_base": uniform_base,
     "mixture_base": lambda: affine(base=mixture_base()),
     "maf": lambda: shaken(nvp.MAF([5], num_layers=2, hidden_units=8, num_blocks=1, order="random", seed=0)),
     "iaf": lambda: shaken(nvp.IAF([5], num_layers=2, hidden_units=[8], seed=0)),
@@ -107,10 +113,17 @@ def dequantized(learned: bool) -> nvp.Dequantized:
     def glow(seed: int, **arguments: Any) -> nvp.Flow:
         return nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=seed, **arguments)
 
-    model = nvp.Dequantized(glow(0), levels=5, noise=glow(1, condition_shape=[4, 4, 1]) if learned else None)
+    model = nvp.Dequantized(
+        glow(0, num_bins=5), levels=5, noise=glow(1, condition_shape=[4, 4, 1]) if learned else None
+    )
     model.initialize(np.random.default_rng(0).integers(5, size=(32, 4, 4, 1)))
     randomized(model.flow)
     return model
+
+
+def mixture_of_flows() -> MixtureOfFlows:
+    sizes = {"num_layers": 1, "hidden_units": 4, "condition_shape": [2]}
+    return shaken(MixtureOfFlows([nvp.RealNVP([2], **sizes, seed=seed) for seed in (0, 1)]))
 
 
 # The rest of what can be served: with CASES, every recipe; of each kind (couplings, autoregressive, images) one that
@@ -122,12 +135,26 @@ RECIPES: dict[str, Callable[[], Any]] = {
             "nice",
             "real_nvp_conditional",
             "maf_conditional",
+            "circular_spline_flow_mixed",
+            "spherical_spline_flow_conditional",
+            "planar_flow",
+            "radial_flow_conditional",
+            "sylvester_flow_conditional",
+            "augmented_flow_conditional",
+            "block_naf_conditional",
+            "tar_flow_conditional",
+            "residual_flow_conditional",
+            "residual_flow_estimated",
+            "continuous_flow",
+            "continuous_flow_estimated",
             "glow",
             "image_real_nvp_conditional",
+            "image_residual_flow",
             "flow_plus_plus",
             "subscale_flow",
         )
     },
+    "mixture_of_flows_conditional": mixture_of_flows,
     "dequantized": lambda: dequantized(learned=False),
     "dequantized_learned": lambda: dequantized(learned=True),
 }
@@ -153,6 +180,10 @@ class Exported:
         parts = served(self.model)
         tried = cases(parts, signatures(parts), condition=self.raw_condition(8))
         return {"serving_default": tried["log_prob"], **tried}
+
+    @property
+    def has_temperature(self) -> bool:
+        return self.is_flow and self.name != "uniform_base"
 
     @property
     def is_flow(self) -> bool:

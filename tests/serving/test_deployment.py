@@ -1,5 +1,6 @@
 """The files beside a model: each parses as what it is for, and holds what was asked for."""
 
+import json
 import shlex
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,7 +15,6 @@ yaml = pytest.importorskip("yaml")
 FILES = {
     "models.config",
     "local/models.config",
-    "batching_parameters.txt",
     "monitoring.config",
     "prometheus.yml",
     "compose.yaml",
@@ -121,7 +121,7 @@ def test_a_label_of_a_version_that_is_gone(tmp_path):
 def test_ports_flags_and_mounts(tmp_path):
     folder, out = make_model(tmp_path / "moons", 1), tmp_path / "serving"
     made = write_deployment(
-        folder, out, grpc_port=9000, rest_port=9001, max_batch_size=64, batch_timeout_micros=0, image_tag="2.19.0"
+        folder, out, grpc_port=9000, rest_port=9001, batching=True, max_batch_size=64, image_tag="2.19.0"
     )
     assert Path(made.command[0]).name == "tensorflow_model_server"
     assert {"--port=9000", "--rest_api_port=9001", "--enable_batching=true"} < set(made.command)
@@ -135,7 +135,7 @@ def test_ports_flags_and_mounts(tmp_path):
     services = yaml.safe_load((out / "compose.yaml").read_text())["services"]
     for name, image in (("cpu", "tensorflow/serving:2.19.0"), ("gpu", "tensorflow/serving:2.19.0-gpu")):
         assert services[name]["image"] == image
-        assert services[name]["ports"] == ["9000:8500", "9001:8501"]
+        assert services[name]["ports"] == ["127.0.0.1:9000:8500", "127.0.0.1:9001:8501"]
         assert services[name]["volumes"] == [
             {"type": "bind", "source": ".", "target": "/config", "read_only": True},
             {"type": "bind", "source": str(folder), "target": "/models/moons", "read_only": True},
@@ -153,7 +153,7 @@ def test_ports_flags_and_mounts(tmp_path):
 
 def test_comments_say_what_to_change(tmp_path):
     write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", rest_port=9001)
-    assert "`tfp-nvp serve --image-tag" in (tmp_path / "out" / "compose.yaml").read_text()
+    assert "put a proxy with TLS and authentication" in (tmp_path / "out" / "compose.yaml").read_text()
     text = (tmp_path / "out" / "prometheus.yml").read_text()
     assert '"cpu:8501"' in text
     assert '"host.docker.internal:9001"' in text
@@ -165,17 +165,129 @@ def test_kubernetes(tmp_path):
     container, config = server_of(out)
     assert container["image"] == "tensorflow/serving:2.19.0"
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    assert mounts == {"models": "/models", "config": "/config"}
+    assert mounts == {"models": "/models", "config": "/config", "tmp": "/tmp"}
     files = {flag.split("=")[1] for flag in container["args"] if flag.split("=")[1].startswith("/config/")}
     assert files == {f"/config/{name}" for name in config["data"]}  # each file that a flag names is in the ConfigMap
-    assert container["readinessProbe"]["httpGet"] == {"path": "/v1/models/moons", "port": "rest"}
+    for probe in ("startupProbe", "readinessProbe"):  # the status answers 200 in every state
+        assert container[probe]["httpGet"] == {"path": "/v1/models/moons/metadata", "port": "rest"}
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 300  # seconds: several models of a slow warm-up
     for name, text in config["data"].items():
         assert text == (out / name).read_text()
 
 
+def test_containers_have_few_rights_and_limits(tmp_path):
+    write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out")
+    container, _ = server_of(tmp_path / "out")
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+    assert "memory" in container["resources"]["limits"]
+    deployment, _ = yaml.safe_load_all((tmp_path / "out" / "kubernetes.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["automountServiceAccountToken"] is False
+    assert {"name": "tmp", "emptyDir": {}} in pod["volumes"]  # the rest can't be written to
+    for service in yaml.safe_load((tmp_path / "out" / "compose.yaml").read_text())["services"].values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["user"] == "1000:1000"
+        assert service["read_only"]
+        assert service["mem_limit"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "healthcheck" in service
+        assert not service["image"].endswith(("latest", "latest-gpu"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("My Models", "my-models"),
+        ("_m_", "m"),
+        ("null", "null"),  # which YAML takes for another type
+        ("on", "on"),
+        ("7 moons", "flows"),
+        ("größe", "gr-e"),
+        ("日本", "flows"),
+        ("x" * 60, "x" * 50),
+    ],
+)
+def test_names_of_two_deployments_differ(folder, name, tmp_path):
+    root, out = make_model(tmp_path / folder / "moons", 1).parent, tmp_path / "out"
+
+    def names():
+        deployment, service = yaml.safe_load_all((out / "kubernetes.yaml").read_text())
+        config = yaml.safe_load((out / "kubernetes-config.yaml").read_text())["metadata"]["name"]
+        assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+        assert deployment["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
+        assert config in [each["configMap"]["name"] for each in deployment["spec"]["template"]["spec"]["volumes"][2:]]
+        compose = yaml.safe_load((out / "compose.yaml").read_text())["name"]
+        return {compose, deployment["metadata"]["name"], service["metadata"]["name"], config.removesuffix("-config")}
+
+    write_deployment(root, out)
+    assert names() == {name}
+    write_deployment(root, out, name="people-2")
+    write_deployment(root, out)
+    assert names() == {"people-2"}
+
+
+def test_no_command_leaves_the_server_defaults_that_failed(tmp_path):
+    """Too few threads refuse callers; one load thread waits five minutes for a broken version."""
+    made = write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out")
+    container, _ = server_of(tmp_path / "out")
+    compose = yaml.safe_load((tmp_path / "out" / "compose.yaml").read_text())["services"]
+    readme = (tmp_path / "out" / "README.md").read_text().split("is installed:\n")[1].split("\nIn a container")[0]
+    commands = [made.command, container["args"], *(service["command"] for service in compose.values())]
+    for command in [*commands, shlex.split(readme.replace("\\\n", " "))]:
+        flags = dict(flag.removeprefix("--").split("=", 1) for flag in command if flag.startswith("--"))
+        assert int(flags["grpc_max_threads"]) >= 256
+        assert int(flags["num_load_threads"]) >= 2
+        assert int(flags["max_num_load_retries"]) * int(flags["load_retry_interval_micros"]) <= 10e6
+        assert not {"enable_batching", "batching_parameters_file"} & flags.keys()
+
+
+def test_batching_is_asked_for(tmp_path):
+    folder, out = make_model(tmp_path / "moons", 1), tmp_path / "out"
+    for limit in ({"max_batch_size": 64}, {"batch_timeout_micros": 7}):
+        for batching in ({}, {"batching": False}):
+            with pytest.raises(ValueError, match=f"`{next(iter(limit))}` needs `batching=True` .--batching.:"):
+                write_deployment(folder, out, **limit, **batching)
+        assert not out.exists()
+    assert write_deployment(folder, out, batching=True).notices == []
+    assert (out / "batching_parameters.txt").exists()
+    assert "--enable_batching=true" in write_deployment(folder, out, max_batch_size=64).command  # as before
+    assert "batching_parameters.txt" in server_of(out)[1]["data"]
+    made = write_deployment(folder, out, batching=False)
+    assert ["Batching is off now" in notice for notice in made.notices] == [True]
+    assert not [flag for flag in made.command if flag.startswith(("--enable_batching", "--batching"))]
+    assert not (out / "batching_parameters.txt").exists()
+    assert set(server_of(out)[1]["data"]) == {"models.config", "monitoring.config"}
+    assert write_deployment(folder, out).notices == []
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_folder_of_an_earlier_release_batches_no_more(changed, tmp_path):
+    folder, out = make_model(tmp_path / "moons", 1), tmp_path / "out"
+    write_deployment(folder, out, batching=True)
+    record = json.loads((out / ".generated.json").read_text())
+    del record["options"]["batching"], record["options"]["name"]  # which it did not have
+    (out / ".generated.json").write_text(json.dumps(record))
+    if changed:
+        (out / "batching_parameters.txt").write_text("mine")
+    made = write_deployment(folder, out)
+    assert ["--batching turns it on" in notice for notice in made.notices] == [True]
+    assert made.kept == ["batching_parameters.txt"] * changed
+    assert (out / "batching_parameters.txt").exists() == changed
+    assert "batching" not in (out / "kubernetes.yaml").read_text() + (out / "compose.yaml").read_text()
+
+
 def test_batching_and_monitoring(tmp_path):
     """As text; the stubs have no class of either."""
-    write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", max_batch_size=64, batch_timeout_micros=7)
+    options = {"batching": True, "max_batch_size": 64, "batch_timeout_micros": 7}
+    write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", **options)
     monitoring = " ".join((tmp_path / "out" / "monitoring.config").read_text().split())
     assert monitoring == 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }'
     assert (tmp_path / "out" / "batching_parameters.txt").read_text().splitlines() == [
@@ -209,31 +321,41 @@ def test_names_and_paths_with_odd_characters(tmp_path):
     assert shlex.split(block.replace("\\\n", " ")) == made.command  # a shell reads what the server should get
 
 
-def test_a_name_with_a_line_break_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no control characters"):
-        write_deployment(make_model(tmp_path / "two\nmoons", 1), tmp_path / "out")
+@pytest.mark.parametrize("character", ["\n", "\t", "\x7f", "\x85", "\u2028", "\ufeff", "\u202e"])
+def test_a_name_that_a_reader_of_yaml_changes_is_refused(character, tmp_path):
+    with pytest.raises(ValueError, match=r"must be of printable characters; got .* Rename the folder"):
+        write_deployment(make_model(tmp_path / f"two{character}moons", 1), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"grpc_port": 0}, ValueError, "`grpc_port` must be at least 1"),
-        ({"rest_port": 65536}, ValueError, "`rest_port` must be at most 65535"),
-        ({"grpc_port": 8501}, ValueError, "another than the other port; got 8501"),
+        ({"grpc_port": 0}, ValueError, r"`grpc_port` must be in \[1, 65535\]; got 0"),
+        ({"rest_port": 65536}, ValueError, r"`rest_port` must be in \[1, 65535\]; got 65536"),
+        ({"grpc_port": 8501}, ValueError, "`grpc_port` and `rest_port` must differ; both are 8501"),
         ({"rest_port": "8501"}, TypeError, "`rest_port` must be an integer"),
-        ({"max_batch_size": 0}, ValueError, "`max_batch_size` must be at least 1"),
-        ({"max_batch_size": 10**30}, ValueError, "`max_batch_size` must be at most 2147483647; got"),
-        ({"batch_timeout_micros": 2**31}, ValueError, "`batch_timeout_micros` must be at most 2147483647; got"),
-        ({"batch_timeout_micros": -1}, ValueError, "`batch_timeout_micros` must be at least 0"),
+        ({"max_batch_size": 0}, ValueError, r"`max_batch_size` must be in \[1, 2147483647\]; got 0"),
+        ({"max_batch_size": 10**30}, ValueError, r"`max_batch_size` must be in \[1, 2147483647\]; got"),
+        ({"batch_timeout_micros": 2**31}, ValueError, r"`batch_timeout_micros` must be in \[0, 2147483647\]; got"),
+        ({"batch_timeout_micros": -1}, ValueError, r"`batch_timeout_micros` must be in \[0, 2147483647\]; got -1"),
         ({"batch_timeout_micros": 0.5}, TypeError, "`batch_timeout_micros` must be an integer"),
         ({"image_tag": ""}, ValueError, "`image_tag` must be a tag such as"),
         ({"image_tag": "latest\n  privileged: true"}, ValueError, "`image_tag` must be a tag such as"),
+        ({"image_tag": "2.20.0\n"}, ValueError, "`image_tag` must be a tag such as"),
+        ({"image_tag": "½"}, ValueError, "`image_tag` must be a tag such as"),
+        ({"image_tag": "-gpu"}, ValueError, "`image_tag` must be a tag such as"),
+        ({"image_tag": "2" * 129}, ValueError, "`image_tag` must be a tag such as"),
+        ({"name": "People"}, ValueError, "`name` must be at most 50 of a to z"),
+        ({"name": "people-"}, ValueError, "`name` must be at most 50 of a to z"),
+        ({"name": "a" * 51}, ValueError, "`name` must be at most 50 of a to z"),
+        ({"name": ""}, ValueError, "`name` must be at most 50 of a to z"),
+        ({"batching": "yes"}, TypeError, "`batching` must be True or False; got 'yes'"),
     ],
 )
 def test_bad_arguments(arguments, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", **arguments)
+        write_deployment(make_model(tmp_path / "moons", 1), tmp_path / "out", **{"batching": True, **arguments})
     assert not (tmp_path / "out").exists()
 
 
@@ -244,7 +366,7 @@ class TestWrittenAgain:
 
     @pytest.fixture
     def out(self, folder, tmp_path):
-        write_deployment(folder, tmp_path / "out", rest_port=9001)
+        write_deployment(folder, tmp_path / "out", rest_port=9001, batching=True)
         return tmp_path / "out"
 
     def test_files_are_replaced_and_others_stay(self, folder, out):
@@ -255,7 +377,7 @@ class TestWrittenAgain:
         assert dict(parsed_config(out / "local/models.config")[0].version_labels) == {"stable": 1}
         assert "9001" not in "".join(text_of(out).values())
         assert (out / "mine.txt").read_text() == "mine"
-        assert set(text_of(out)) == FILES | {"mine.txt"}
+        assert set(text_of(out)) == FILES | {"mine.txt", "batching_parameters.txt"}
 
     def test_options_stay_until_others_are_given(self, folder, out):
         before = text_of(out)
@@ -270,7 +392,7 @@ class TestWrittenAgain:
         assert set(write_deployment(folder, out).command) > {"--port=9000", "--rest_api_port=8501"}
         assert "{ value: 7 }" in (out / "batching_parameters.txt").read_text()
         assert "serving:2.19.0" in (out / "compose.yaml").read_text()
-        with pytest.raises(ValueError, match="another than the other port; got 9000"):
+        with pytest.raises(ValueError, match="`grpc_port` and `rest_port` must differ; both are 9000"):
             write_deployment(folder, out, rest_port=9000)
 
     def test_a_changed_file_stays_where_there_is_nothing_new(self, folder, out):
@@ -340,10 +462,10 @@ class TestWrittenAgain:
         (out / ".generated.json").unlink()
         if record is not None:
             (out / ".generated.json").write_bytes(record.encode("latin-1"))
-        with pytest.raises(FileExistsError, match=r"README\.md in .*: changed since generated"):
+        with pytest.raises(FileExistsError, match=r"README\.md.* in .*: changed since generated"):
             write_deployment(folder, out)
         assert (out / "README.md").read_text() == before
-        write_deployment(folder, out, rest_port=9001)  # just what is there
+        write_deployment(folder, out, rest_port=9001, batching=True)  # just what is there
         assert (out / "README.md").read_text() == before
         write_deployment(folder, out, rest_port=9002)  # known from then on
 

@@ -4,6 +4,7 @@ import importlib
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
+from tests.serving.rounding import IN_ANOTHER_BATCH
 from tfp_nvp.serving import export, load, read_card
 from tfp_nvp.serving._exporting import servable
 from tfp_nvp.serving._folders.versions import publish, temporary_sibling, versions
@@ -76,14 +78,14 @@ def test_versions_that_no_server_loads(tmp_path):
     (tmp_path / "m" / ("9" * 5000)[:200]).mkdir()
     assert versions(tmp_path / "m") == []
     for version in (2**63, 2**70):
-        with pytest.raises(ValueError, match="`version` must be at most 9223372036854775807; got"):
+        with pytest.raises(ValueError, match=r"`version` must be in \[1, 9223372036854775807\]; got"):
             export(stock(), tmp_path / "m", version=version, verify=False)
     assert export(stock(), tmp_path / "m", version=2**63 - 1, verify=False).name == str(2**63 - 1)
-    with temporary_sibling(tmp_path / "m") as folder, pytest.raises(ValueError, match="`version` must be at most"):
+    with temporary_sibling(tmp_path / "m") as folder, pytest.raises(ValueError, match=r"`version` must be in \[1, "):
         publish(folder, tmp_path / "m", None)
 
 
-@pytest.mark.parametrize("path", [".", "", "below/.."])
+@pytest.mark.parametrize("path", [".", "below/.."])
 def test_a_path_without_a_name_has_that_of_its_folder(path, tmp_path, monkeypatch):
     (tmp_path / "moons" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "moons")
@@ -176,9 +178,13 @@ def test_models_that_no_server_can_take_are_refused(model, error, message, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"version": 0}, ValueError, "`version` must be at least 1; got 0"),
+        ({"version": 0}, ValueError, r"`version` must be in \[1, 9223372036854775807\]; got 0"),
         ({"version": "2"}, TypeError, "`version` must be an integer"),
         ({"path": "gs://bucket/m"}, ValueError, "`path` must be on a file system"),
+        ({"path": Path("gs://bucket/m")}, ValueError, "`path` must be on a file system"),
+        ({"path": ""}, ValueError, "`path` must name a file or folder; got ''"),
+        ({"path": None}, TypeError, "`path` must be a path; got None"),
+        ({"path": 3}, TypeError, "`path` must be a path; got 3"),
         ({"warmup": np.zeros([4, 2])}, ValueError, r"`warmup` must hold rows of shape \[3\]; got shape \(4, 2\)"),
         ({"warmup": np.zeros([0, 3])}, ValueError, "at least one row"),
         ({"warmup": np.full([2, 3], np.nan)}, ValueError, "`warmup` must be finite"),
@@ -212,4 +218,5 @@ def test_one_condition_serves_all_rows(exported):
     served = exported("conditional").served
     one = np.array([0.5, -1.0, 2.0], np.float32)
     repeated = served.sample(4, seed=2, condition=np.tile(one, [4, 1]))
-    np.testing.assert_allclose(served.sample(4, seed=2, condition=one), repeated, rtol=1e-6)
+    # The same rows in a batch of another size: a few roundings.
+    np.testing.assert_allclose(served.sample(4, seed=2, condition=one), repeated, **IN_ANOTHER_BATCH)

@@ -15,7 +15,7 @@ def glow(seed: int, **arguments) -> nvp.Flow:
 
 def dequantized(learned: bool, levels: int, rng: np.random.Generator) -> nvp.Dequantized:
     noise = glow(1, condition_shape=[4, 4, 1]) if learned else None
-    model = nvp.Dequantized(glow(0), levels=levels, noise=noise)
+    model = nvp.Dequantized(glow(0, num_bins=levels), levels=levels, noise=noise)
     model.initialize(rng.integers(levels, size=(50, 4, 4, 1)))
     return model
 
@@ -69,7 +69,7 @@ def test_what_can_not_be_has_no_density(rng, tmp_path):
 
 
 def test_a_condition_is_real_and_what_is_out_of_range_has_no_latents(rng, tmp_path):
-    model = nvp.Dequantized(glow(0, condition_shape=[3]), levels=17)
+    model = nvp.Dequantized(glow(0, condition_shape=[3], num_bins=17), levels=17)
     x, condition = rng.integers(17, size=(6, 4, 4, 1)), rng.normal(size=(6, 3)).astype(np.float32)
     model.initialize(x, condition)
     served = load(export(model, tmp_path / "digits", verify=False))

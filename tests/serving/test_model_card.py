@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import keras
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.core.protobuf import saved_model_pb2
 
 import tfp_nvp as nvp
+from tests.conformance.cases import in_unit_interval, randomized
 from tests.serving.conftest import affine
 from tfp_nvp._module import tf_variables
 from tfp_nvp.serving import export, load, read_card, size_report
@@ -20,6 +23,7 @@ tfd = tfp.distributions
 
 WEIGHTS = "variables/variables.data-00000-of-00001"
 FILES = ("saved_model.pb", "variables/variables.index", WEIGHTS)
+NOTES = ("assets.extra/README.md", "assets.extra/tf_serving_warmup_requests")
 
 
 def readme(folder):
@@ -83,7 +87,7 @@ def test_a_condition_is_what_a_client_sends(exported):
 
 
 def test_integers(tmp_path):
-    folder = export(nvp.Dequantized(affine(), levels=5), tmp_path / "digits", verify=False)
+    folder = export(nvp.Dequantized(in_unit_interval(affine()), levels=5), tmp_path / "digits", verify=False)
     card = read_card(folder)
     assert (card["model"]["distribution"], card["model"]["flow"]) == ("Dequantized", "RealNVP")
     assert card["data"] == {"event_shape": [3], "dtype": "uint8", "levels": 5, "condition": None}
@@ -102,7 +106,7 @@ def test_the_recipe_that_fit_was_given_is_named(tmp_path):
         )
 
     fitted = nvp.fit(rows, flow=recipe, epochs=1, seed=0, verbose=0)
-    conditional = nvp.fit(rows, rows[:, :1], flow=recipe, epochs=1, seed=0, verbose=0)
+    conditional = nvp.fit(rows, rows[:, :1] ** 2, flow=recipe, epochs=1, seed=0, verbose=0)
     detector = nvp.AnomalyDetector(seed=0).fit(rows, flow=recipe, false_positive_rate=0.05, steps=10, verbose=0)
     fitted.save(tmp_path / "fitted.keras")
     loaded = keras.saving.load_model(tmp_path / "fitted.keras")
@@ -164,7 +168,7 @@ def test_arguments_that_json_does_not_have(tmp_path):
 def test_hashes_and_sizes_are_those_of_the_files(exported):
     folder = exported("encoder").folder
     card = read_card(folder)
-    assert set(card["sha256"]) - {"fingerprint.pb"} == set(FILES)
+    assert set(card["sha256"]) - {"fingerprint.pb"} == {*FILES, *NOTES}
     for file, digest in card["sha256"].items():
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
     own = {"assets.extra/model.json", "assets.extra/README.md"}
@@ -232,7 +236,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, *NOTES])
 def test_a_folder_that_is_not_whole_is_refused(file, damage, exported, tmp_path):
     copy = shutil.copytree(exported("conditional").folder, tmp_path / "model" / "1")
     DAMAGES[damage](copy / file)
@@ -240,11 +244,40 @@ def test_a_folder_that_is_not_whole_is_refused(file, damage, exported, tmp_path)
         load(tmp_path / "model")
 
 
-def test_a_folder_without_a_card_loads(exported, tmp_path):
-    """As `export` wrote them before there were cards, or `tf.saved_model.save` with the same signatures."""
+@pytest.mark.parametrize("gone", ["assets.extra", "assets.extra/model.json"])
+def test_a_folder_that_has_lost_its_card_is_refused(gone, exported, tmp_path):
+    copy = shutil.copytree(exported("stock").folder, tmp_path / "1")
+    (shutil.rmtree if (copy / gone).is_dir() else os.unlink)(copy / gone)
+    with pytest.raises(ValueError, match=r"is not a whole SavedModel; .* assets\.extra/model\.json is missing"):
+        load(copy)
+
+
+def test_a_card_that_was_changed_is_refused(exported, tmp_path):
+    """Whatever is changed: a value, a hash beside the file that it is of, or that there is a digest at all."""
+    copy = shutil.copytree(exported("stock").folder, tmp_path / "1")
+    card = read_card(copy)
+    load(copy)
+    for name in card:
+        for changed in ({**card, name: "other"}, {key: value for key, value in card.items() if key != name}):
+            (copy / "assets.extra" / "model.json").write_text(json.dumps(changed))
+            with pytest.raises(ValueError, match="is not a whole SavedModel"):
+                load(copy)
+    (copy / "assets.extra" / "model.json").write_text(json.dumps(card))  # other spaces alone: the same card
+    load(copy)
+
+
+def without_a_card(folder):
+    """A folder as `export` wrote them before there were cards, or `tf.saved_model.save` with the same signatures."""
+    shutil.rmtree(folder / "assets.extra")
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    saved.meta_graphs[0].meta_info_def.ClearField("meta_graph_version")
+    (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
+    return folder
+
+
+def test_a_folder_that_never_had_a_card_loads(exported, tmp_path):
     case = exported("spline")
-    copy = shutil.copytree(case.folder, tmp_path / "1")
-    shutil.rmtree(copy / "assets.extra")
+    copy = without_a_card(shutil.copytree(case.folder, tmp_path / "1"))
     assert read_card(copy) is None
     x = case.served.sample(3)
     np.testing.assert_array_equal(load(tmp_path).log_prob(x), case.served.log_prob(x))
@@ -253,8 +286,7 @@ def test_a_folder_without_a_card_loads(exported, tmp_path):
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", ["first byte", "without its last byte", "half", "empty", "gone"])
 def test_without_a_card_a_damaged_folder_is_refused_too(file, damage, exported, tmp_path):
-    copy = shutil.copytree(exported("stock").folder, tmp_path / "1")
-    shutil.rmtree(copy / "assets.extra")
+    copy = without_a_card(shutil.copytree(exported("stock").folder, tmp_path / "1"))
     DAMAGES[damage](copy / file)
     with pytest.raises((ValueError, FileNotFoundError), match=r"is not a whole SavedModel|No exported model"):
         load(copy)
@@ -262,11 +294,10 @@ def test_without_a_card_a_damaged_folder_is_refused_too(file, damage, exported, 
 
 def test_bytes_changed_at_random_without_a_card(exported, tmp_path):
     """What TensorFlow does not notice may load; the rest is a `ValueError`, never another error or a crash."""
-    folder = exported("stock").folder
+    folder = without_a_card(shutil.copytree(exported("stock").folder, tmp_path / "whole"))
     rng, refused = np.random.default_rng(0), 0
     for i in range(24):
         copy = shutil.copytree(folder, tmp_path / str(i))
-        (copy / "assets.extra" / "model.json").unlink()
         file = copy / FILES[i % 3]
         data = bytearray(file.read_bytes())
         data[rng.integers(len(data))] = rng.integers(256)
@@ -301,3 +332,43 @@ def test_the_card_is_written_last_and_is_json_for_anyone(exported):
     text = (exported("encoder").folder / "assets.extra" / "model.json").read_text()
     card = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert card["format"] == 1
+
+
+def test_the_bias_of_estimated_densities_is_on_the_card(rng, tmp_path):
+    """Against a flow of the same weights whose density is exact."""
+    flow = nvp.ResidualFlow([3], num_layers=1, hidden_units=[8], max_exact=0, num_terms=2, num_probes=1, seed=0)
+    exact = nvp.ResidualFlow([3], num_layers=1, hidden_units=[8], seed=0)
+    x = rng.normal(size=(64, 3)).astype("float32")
+    flow.initialize(x)
+    for weight, other in zip(flow.variables, exact.variables, strict=True):
+        if "kernel" in weight.path:
+            weight.assign(rng.normal(size=weight.shape))
+        other.assign(weight)
+    folder = export(flow, tmp_path / "estimated", warmup=x, verify=False)
+    estimate = read_card(folder)["estimate"]
+    assert (estimate["num_terms"], estimate["rows"], estimate["draws"]) == ([2], 64, 16)
+    bias = np.mean(flow.log_prob(x) - exact.log_prob(x))
+    assert abs(bias) > 0.02
+    assert 0.0 < estimate["standard_error"] < 0.5 * abs(bias)
+    assert abs(estimate["bias"] - bias) < 5.0 * estimate["standard_error"]
+    assert f"off by {estimate['bias']:+.2g} ±" in readme(folder)
+
+
+def test_the_error_of_the_solver_is_on_the_card(rng, tmp_path):
+    solver = nvp.solvers.RungeKutta4(2)
+    flow = randomized(nvp.ContinuousFlow([2], hidden_units=[8], solver=solver, seed=0))
+    x = rng.normal(size=(64, 2)).astype("float32")
+    flow.initialize(x)
+    folder = export(flow, tmp_path / "continuous", warmup=x, verify=False)
+    finer = nvp.ContinuousFlow([2], hidden_units=[8], solver=solver.finer(10), seed=0)
+    for weight, other in zip(flow.variables, finer.variables, strict=True):
+        other.assign(weight)
+    found, error = read_card(folder)["solver_error"], np.abs(flow.log_prob(x) - finer.log_prob(x))
+    assert error.max() > 1e-5
+    assert found["max_error"] == pytest.approx(error.max(), rel=0.1)
+    assert f"off by {found['mean_error']:.2g} nats on average" in readme(folder)
+
+
+def test_exact_densities_have_no_bias_on_the_card(exported):
+    assert read_card(exported("spline").folder)["estimate"] is None
+    assert "log-densities" not in readme(exported("spline").folder)

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.serving.conftest import affine
+from tests.serving.rounding import within
 from tests.serving.test_warmup import records_of
 from tfp_nvp.serving import export, load, read_card
 from tfp_nvp.serving._exporting.cases import cases
@@ -55,12 +56,13 @@ def test_they_answer_what_the_functions_answer(folder, model, own):
     assert {"surprise", "labelled", "log_prob", "sample"} < set(loaded.signatures)
     x = loaded.sample(5)
     found = loaded.predict("surprise", {"x": x})
-    np.testing.assert_allclose(found["bits"], -model.log_prob(x) / np.log(2.0), rtol=1e-5)
+    # Eager mode and a graph differ by the order of sums: tens of roundings of float32.
+    np.testing.assert_allclose(found["bits"], -model.log_prob(x) / np.log(2.0), **within())
     np.testing.assert_array_equal(found["is_large"], model.log_prob(x).numpy() < -10.0)
     seed, scale = np.array([[1, 0], [2, 0]], np.int32), np.array([0.5, -1.0], np.float32)
     inputs = {"seed": seed, "scale": scale, "word": np.array(["a", "é"])}
     found = loaded.predict("labelled", inputs)
-    np.testing.assert_allclose(found["x"], own["labelled"](seed, scale, ["a", "é"])["x"], rtol=1e-5)
+    np.testing.assert_allclose(found["x"], own["labelled"](seed, scale, ["a", "é"])["x"], **within())
     assert found["word"].tolist()[0] == b"A"
 
 
@@ -86,7 +88,7 @@ def test_a_method_of_a_module(model, tmp_path):
 
     loaded = load(export(model, tmp_path / "m", signatures={"rank": Scorer().rank}, verify=False))
     x = loaded.sample(3)
-    np.testing.assert_allclose(loaded.predict("rank", {"x": x})["rank"], 2.0 * loaded.log_prob(x), rtol=1e-5)
+    np.testing.assert_allclose(loaded.predict("rank", {"x": x})["rank"], 2.0 * loaded.log_prob(x), **within())
 
 
 def test_they_are_checked_in_a_new_process(model, own, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.serving.rounding import IN_ANOTHER_BATCH
 from tfp_nvp.serving._exporting import row_random
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -46,8 +47,10 @@ def test_moments_and_rows(name):
     target = distribution if name != "transformed" else tfd.Sample(tfd.Normal([1.0, 2.0], 1.0))
     mean, stddev = target.mean().numpy(), target.stddev().numpy()
     np.testing.assert_array_less(np.abs(x.mean(axis=0) - mean), 5.0 * stddev / np.sqrt(n))
+    # The deviation of a few hundred draws has a standard error of 4 %.
     np.testing.assert_allclose(x.std(axis=0), np.broadcast_to(stddev, x.shape[1:]), rtol=0.2)
-    np.testing.assert_allclose(draw(tf.gather(seed, [5, 2, 5])).numpy(), x[[5, 2, 5]], rtol=1e-5, atol=1e-6)
+    # Equal seeds give equal bits; the maps of fewer rows may be summed in another order: tens of roundings.
+    np.testing.assert_allclose(draw(tf.gather(seed, [5, 2, 5])).numpy(), x[[5, 2, 5]], **IN_ANOTHER_BATCH)
     assert draw(seed[:0]).shape == (0, *distribution.event_shape)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.serving.rounding import IN_ANOTHER_BATCH, within
 from tfp_nvp._watch import watch_steps
 from tfp_nvp.serving._exporting.served import served
 from tfp_nvp.serving._exporting.signatures import signatures, trace
@@ -12,11 +13,13 @@ N = 7
 
 
 def tolerance(case):
-    return {"rtol": 1e-9, "atol": 1e-9} if case.distribution.dtype == tf.float64 else {"rtol": 2e-4, "atol": 2e-4}
+    # A graph with precomputed weights and eager mode sum in other orders, through up to a dozen layers.
+    dtype = case.distribution.dtype
+    return within(dtype if dtype.is_floating else "float32", num_layers=12)
 
 
 def test_names(case):
-    flow_only = ["decode", "encode", "sample_tempered"]
+    flow_only = ["decode", "encode", *(["sample_tempered"] if case.has_temperature else [])]
     expected = ["log_prob", "sample"] + (flow_only if case.is_flow else [])
     if case.name == "mixture_base":
         assert "sample_tempered" in case.served.signatures  # a mixture has a mean
@@ -73,11 +76,12 @@ def test_samples_follow_the_log_prob(exported):
 def test_temperature_is_per_row_and_draws_towards_the_mean(exported):
     case = exported("spline")
     warm, cold = (case.served.sample(N, seed=1, temperature=t) for t in (1.0, 0.0))
-    np.testing.assert_allclose(warm, case.served.sample(N, seed=1), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(cold, np.repeat(cold[:1], N, axis=0), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(case.served.encode(cold)[0], 0.0, atol=1e-4)
+    # One signature against another of the same graph functions: tens of roundings.
+    np.testing.assert_allclose(warm, case.served.sample(N, seed=1), **IN_ANOTHER_BATCH)
+    np.testing.assert_allclose(cold, np.repeat(cold[:1], N, axis=0), **IN_ANOTHER_BATCH)
+    np.testing.assert_allclose(case.served.encode(cold)[0], 0.0, **within())
     mixed = case.served.sample(2, seed=1, temperature=[0.0, 1.0])
-    np.testing.assert_allclose(mixed, [cold[0], warm[1]], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(mixed, [cold[0], warm[1]], **IN_ANOTHER_BATCH)
 
 
 def test_no_rows(case):
@@ -86,7 +90,8 @@ def test_no_rows(case):
     assert x.shape == (0, *case.distribution.event_shape)
     assert case.served.log_prob(x, raw).shape == (0,)
     if case.is_flow:
-        assert case.served.sample(0, condition=raw, temperature=0.5).shape == x.shape
+        if case.has_temperature:
+            assert case.served.sample(0, condition=raw, temperature=0.5).shape == x.shape
         z, log_det = case.served.encode(x, raw)
         assert case.served.decode(z, raw)[0].shape == x.shape
         assert log_det.shape == (0,)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.serving.rounding import IN_ANOTHER_BATCH
 from tfp_nvp.serving._exporting.threefry import normals, threefry, uniforms
 
 ROWS = 4000
@@ -51,6 +52,7 @@ def test_normals_are_normal(dtype):
     values = normals(seeds(ROWS), 5, dtype).numpy().astype(np.float64)
     assert kolmogorov_smirnov(values, lambda z: 0.5 * (1.0 + np.vectorize(math.erf)(z / math.sqrt(2.0)))) < 1.95
     moments = [np.mean(values**power) for power in (1, 2, 3, 4)]
+    # Five standard errors of the fourth moment of the draws.
     np.testing.assert_allclose(moments, [0.0, 1.0, 0.0, 3.0], atol=0.15)
 
 
@@ -69,8 +71,9 @@ def test_a_row_is_a_function_of_its_seed(dtype):
     seed = seeds(50)
     together = normals(seed, 3, dtype).numpy()
     order = np.random.default_rng(0).permutation(50)
-    np.testing.assert_allclose(normals(tf.gather(seed, order), 3, dtype).numpy(), together[order], rtol=1e-5)
-    np.testing.assert_allclose(normals(seed[7:8], 3, dtype).numpy(), together[7:8], rtol=1e-5)
+    # Equal bits of the generator; the logarithm of a vector may be rounded as another one is: some roundings.
+    np.testing.assert_allclose(normals(tf.gather(seed, order), 3, dtype).numpy(), together[order], **IN_ANOTHER_BATCH)
+    np.testing.assert_allclose(normals(seed[7:8], 3, dtype).numpy(), together[7:8], **IN_ANOTHER_BATCH)
 
 
 def test_no_rows():

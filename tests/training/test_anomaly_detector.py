@@ -11,6 +11,8 @@ import tensorflow_probability as tfp
 from scipy import stats
 
 import tfp_nvp as nvp
+from tests.conformance.cases import in_unit_interval
+from tests.training.small import small
 from tfp_nvp.training import AnomalyDetector, FlowModel
 from tfp_nvp.training._anomalies.threshold import order_statistic, threshold_of
 
@@ -84,10 +86,10 @@ class TestThreshold:
     @pytest.mark.parametrize(
         ("rate", "error", "message"),
         [
-            (0.0, ValueError, "`false_positive_rate` must be positive"),
-            (1.0, ValueError, "`false_positive_rate` must be below 1; got 1"),
-            (-0.1, ValueError, "must be positive"),
-            (math.nan, ValueError, "must be positive"),
+            (0.0, ValueError, r"`false_positive_rate` must be in \(0, 1\); got 0"),
+            (1.0, ValueError, r"`false_positive_rate` must be in \(0, 1\); got 1"),
+            (-0.1, ValueError, r"must be in \(0, 1\); got -0.1"),
+            (math.nan, ValueError, r"must be in \(0, 1\); got nan"),
             ("0.1", TypeError, "must be a number"),
         ],
     )
@@ -174,7 +176,9 @@ class TestDetector:
 
     def test_models_that_have_no_one_density(self):
         conditional = FlowModel(nvp.RealNVP([2], num_layers=1, hidden_units=[4], condition_shape=[1], seed=0))
-        integers = FlowModel(nvp.Dequantized(nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=0), levels=4))
+        integers = FlowModel(
+            nvp.Dequantized(in_unit_interval(nvp.RealNVP([2], num_layers=1, hidden_units=[4])), levels=4)
+        )
         for model in (conditional, integers):
             with pytest.raises(ValueError, match="`model` must be of real numbers and without a condition"):
                 AnomalyDetector(model)
@@ -190,10 +194,6 @@ class TestDetector:
         assert detector.score(x).dtype == np.float64
         assert detector.calibrate(x, 0.1).threshold == np.sort(detector.score(x))[89]
         assert detector.predict(x).sum() == 9
-
-
-def small_flow(event_shape, seed):
-    return nvp.RealNVP(event_shape, num_layers=2, hidden_units=[16], seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -218,36 +218,36 @@ class TestFit:
 
     def test_the_seed_decides_all(self, rows):
         first, again, other = (
-            AnomalyDetector(seed=seed).fit(rows, flow=small_flow, steps=20, verbose=0) for seed in (1, 1, 2)
+            AnomalyDetector(seed=seed).fit(rows, flow=small, steps=20, verbose=0) for seed in (1, 1, 2)
         )
         np.testing.assert_array_equal(first.score(rows), again.score(rows))
         assert first.threshold_ == again.threshold_
         assert first.threshold != other.threshold
-        assert AnomalyDetector().fit(rows, flow=small_flow, steps=1, verbose=0).threshold_.rows == 120
+        assert AnomalyDetector().fit(rows, flow=small, steps=1, verbose=0).threshold_.rows == 120
 
     def test_units_of_the_columns_do_not_matter(self, rows):
         scaled = 1e-3 + rows * [1e-6, 1e4, 1.0, 10.0]
-        first, other = (AnomalyDetector(seed=1).fit(x, flow=small_flow, steps=50, verbose=0) for x in (rows, scaled))
+        first, other = (AnomalyDetector(seed=1).fit(x, flow=small, steps=50, verbose=0) for x in (rows, scaled))
         shift = first.score(rows) - other.score(scaled)  # log of the units
         np.testing.assert_allclose(shift, shift.mean(), atol=0.02)
 
     def test_all_rows_to_the_flow(self, rows):
-        detector = AnomalyDetector(seed=0).fit(rows, calibration_split=0.0, flow=small_flow, steps=10, verbose=0)
+        detector = AnomalyDetector(seed=0).fit(rows, calibration_split=0.0, flow=small, steps=10, verbose=0)
         assert detector.threshold_ is None
         assert detector.calibrate(rows, 0.05).threshold_.rows == 600
 
     def test_a_second_fit_replaces_the_first(self, rows):
-        detector = AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=10, verbose=0)
+        detector = AnomalyDetector(seed=0).fit(rows, flow=small, steps=10, verbose=0)
         before = detector.model
-        detector.fit(rows, calibration_split=0.0, flow=small_flow, steps=10, verbose=0)
+        detector.fit(rows, calibration_split=0.0, flow=small, steps=10, verbose=0)
         assert detector.model is not before
         assert detector.threshold_ is None
 
     def test_one_column_and_constant_ones(self, rng):
         rows = np.stack([rng.normal(size=200), np.full(200, 3.0)], axis=-1)
-        detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.1, flow=small_flow, steps=20, verbose=0)
+        detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.1, flow=small, steps=20, verbose=0)
         assert np.isfinite(detector.score(rows)).all()
-        one = AnomalyDetector(seed=0).fit(rows[:, :1], false_positive_rate=0.1, steps=20, verbose=0)
+        one = AnomalyDetector(seed=0).fit(rows[:, :1], false_positive_rate=0.1, flow=small, steps=20, verbose=0)
         assert one.predict([[9.0], [0.0]]).tolist() == [True, False]
 
     def test_it_is_saved_as_a_model(self, detector, rows, tmp_path):
@@ -256,9 +256,9 @@ class TestFit:
         np.testing.assert_allclose(again.score(rows), detector.score(rows), rtol=1e-5)
 
     def test_silence_and_progress(self, rows, capsys):
-        AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=5, verbose=0)
+        AnomalyDetector(seed=0).fit(rows, flow=small, steps=5, verbose=0)
         assert capsys.readouterr().out == ""
-        AnomalyDetector(seed=0).fit(rows, flow=small_flow, steps=5, verbose=1)
+        AnomalyDetector(seed=0).fit(rows, flow=small, steps=5, verbose=1)
         assert "nats" in (shown := capsys.readouterr()).out + shown.err
 
     @pytest.mark.parametrize(

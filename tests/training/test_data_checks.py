@@ -34,7 +34,7 @@ def test_validation_data_weights_and_conditions_are_checked(make_model, make_flo
     bad = with_bad(x, np.nan)
     with pytest.raises(ValueError, match="`validation_data`"):
         make_model().fit(x, validation_data=(bad,), verbose=0)
-    with pytest.raises(ValueError, match="Sample weights"):
+    with pytest.raises(ValueError, match="`sample_weight` must be finite"):
         make_model().fit(x, sample_weight=np.full(len(x), np.nan), verbose=0)
     conditional = nvp.FlowModel(make_flow(condition_shape=[2]))
     conditional.compile()
@@ -43,7 +43,7 @@ def test_validation_data_weights_and_conditions_are_checked(make_model, make_flo
 
 
 def test_a_wrong_event_shape_names_the_right_one(make_model, x):
-    with pytest.raises(ValueError, match=r"\[n, \*\[2\]\]; got \[256, 3\]"):
+    with pytest.raises(ValueError, match=r"\[n, 2\]; got \[256, 3\]"):
         make_model().fit(np.zeros((256, 3)), verbose=0)
     with pytest.raises(ValueError, match="no rows"):
         make_model().fit(x[:0], verbose=0)

@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
+from tests.training.small import small
 from tfp_nvp import bijectors
 
 tfd = tfp.distributions
@@ -13,10 +14,6 @@ tfd = tfp.distributions
 def quick(x, *args, **kwargs):
     kwargs = {"epochs": 2, "seed": 0, "verbose": 0, "flow": small, **kwargs}
     return nvp.fit(x, *args, **kwargs)
-
-
-def small(event_shape, condition_shape, seed):
-    return nvp.RealNVP(event_shape, condition_shape=condition_shape, num_layers=2, hidden_units=[8], seed=seed)
 
 
 def test_the_default_fits_in_the_datas_own_units(rng):
@@ -75,7 +72,7 @@ def test_integers_are_dequantized_with_a_warning(rng):
 @pytest.mark.parametrize("conditional", [False, True])
 def test_any_number_of_columns(d, conditional, rng):
     x, c = rng.normal(size=(60, d)), rng.normal(size=(60, 2)) if conditional else None
-    model = nvp.fit(x, c, epochs=1, seed=0, verbose=0, flow=nvp.NICE)
+    model = nvp.fit(x, c, epochs=1, seed=0, verbose=0, flow=small)
     assert np.isfinite(model.log_prob(x, condition=c)).all()
 
 
@@ -88,7 +85,7 @@ def test_a_flow_or_a_stock_distribution_can_be_given(x):
 
 
 def test_a_fitted_model_can_be_saved(x, tmp_path):
-    model = quick(x, x[:, :1])
+    model = quick(x, x[:, :1] ** 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.log_prob(x, condition=x[:, :1]), model.log_prob(x, condition=x[:, :1]))
@@ -121,7 +118,7 @@ def test_a_condition_that_float32_cannot_resolve_is_refused(x):
 
 
 def test_lists_of_numbers_are_conditions_too(x):
-    model = quick(x, x[:, :1])
+    model = quick(x, x[:, :1] ** 2)
     np.testing.assert_array_equal(
         model.log_prob(x[:2], condition=x[:2, :1].tolist()), model.log_prob(x[:2], condition=x[:2, :1])
     )
@@ -150,8 +147,8 @@ def test_bad_arguments_are_refused(x):
         ({"x": x, "flow": 3}, "`flow` must be"),
         ({"x": x, "flow": small([3], None, 0)}, "event shape"),
         ({"x": x, "condition": x, "flow": small([2], None, 0)}, "condition shape"),
-        ({"x": x, "validation_split": 0.0}, "above 0"),
-        ({"x": x, "validation_split": 2.0}, r"in \[0, 1\)"),
+        ({"x": x, "validation_split": 0.0}, r"`validation_split` must be in \(0, 1\); got 0"),
+        ({"x": x, "validation_split": 1.0}, r"`validation_split` must be in \(0, 1\); got 1"),
         ({"x": x[:20], "validation_split": 0.9}, "rows to train on"),
         ({"x": x, "batch_size": 0}, "`batch_size`"),
         ({"x": x, "epochs": 0}, "`epochs`"),
@@ -159,10 +156,3 @@ def test_bad_arguments_are_refused(x):
     ]:
         with pytest.raises((TypeError, ValueError), match=message):
             nvp.fit(**arguments, verbose=0)
-
-
-def test_the_progress_bar_shows_nats(x, capsys):
-    quick(x, verbose=1)
-    shown = capsys.readouterr().out
-    assert "2/2 epochs" in shown
-    assert "nats" in shown

@@ -83,6 +83,22 @@ def test_sample_weight_zero_takes_rows_out(make_model, x):
     assert history.history["val_nll"][0] == pytest.approx(mean_nll(weighted, x[:128]), rel=1e-4)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_rows_of_weight_zero_do_not_set_data_dependent_layers(streamed, rng):
+    x = rng.normal(size=(64, 2)).astype(np.float32)
+    weights = np.ones(64, np.float32)
+    weights[::2] = 0.0
+    x[::2] += 1000.0
+    model = nvp.FlowModel(nvp.RealNVP([2], num_layers=2, hidden_units=[4], seed=0))
+    model.compile(keras.optimizers.SGD(0.0))
+    if streamed:
+        model.fit(tf.data.Dataset.from_tensors((x, x, weights)), verbose=0)
+    else:
+        model.fit(x, sample_weight=weights, verbose=0)
+    norm = next(layer for layer in model.distribution.bijector.parts() if isinstance(layer, nvp.bijectors.ActNorm))
+    np.testing.assert_allclose(norm.shift, x[1::2].mean(axis=0), atol=1e-5)
+
+
 def test_sample_weights_may_be_a_column(make_model, x):
     weights = np.linspace(0.0, 1.0, len(x), dtype=np.float32)
     model = make_model()

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
+from tests.training.small import small
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -112,7 +113,7 @@ def test_adapters_and_quantized_layers_are_what_everybody_sees(x, make_flow, cha
 
 def test_copies_of_a_fitted_model_are_alive(rng, tmp_path):
     x = rng.normal(size=(100, 2))
-    model = nvp.fit(x, epochs=1, seed=0, verbose=0)
+    model = nvp.fit(x, flow=small, epochs=1, seed=0, verbose=0)
     stream = io.BytesIO()
     joblib.dump(model.distribution, stream)
     stream.seek(0)

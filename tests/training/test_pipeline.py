@@ -5,7 +5,7 @@ from tfp_nvp.training._tables.batches import shuffled_batches
 
 def batches(count, **kwargs):
     x = np.arange(10, dtype=np.float32)[:, None]
-    arguments = {"condition": None, "step": np.zeros(1), "batch_size": 5, "seed": 3, **kwargs}
+    arguments = {"condition": None, "batch_size": 5, "seed": 3, **kwargs}
     return [[part.numpy() for part in b] for b in shuffled_batches(x, **arguments).take(count)]
 
 
@@ -23,12 +23,3 @@ def test_equal_seeds_give_equal_batches_and_others_do_not():
 def test_conditions_stay_with_their_rows():
     for condition, x in batches(2, condition=10.0 * np.arange(10, dtype=np.float32)[:, None]):
         np.testing.assert_array_equal(condition, 10.0 * x)
-
-
-def test_noise_fills_the_step_and_is_new_every_time():
-    drawn = np.concatenate([b[0] for b in batches(400, step=np.ones(1))]).ravel()
-    noise = drawn - np.round(drawn)
-    assert noise.min() < -0.49
-    assert noise.max() > 0.49
-    assert abs(noise.mean()) < 0.02
-    assert len(np.unique(drawn)) > 1950

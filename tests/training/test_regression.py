@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import tfp_nvp as nvp
+from tests.training.small import small
 from tfp_nvp.training._tables.regression import PENALTIES, regression_shift, ridge
 
 
@@ -57,7 +58,7 @@ def test_a_linear_gaussian_is_fitted_by_its_regression(rng):
     """What is linear costs no flow anything: few rows, and the fit is close to the truth."""
     c = rng.normal(size=(400, 5))
     y = 3.0 * c[:, :1] - c[:, 1:2] + 0.1 * rng.normal(size=(400, 1))
-    model = nvp.fit(y, c, seed=0, epochs=2, verbose=0)
+    model = nvp.fit(y, c, flow=small, seed=0, epochs=2, verbose=0)
     other = rng.normal(size=(2000, 5))
     target = 3.0 * other[:, :1] - other[:, 1:2] + 0.1 * rng.normal(size=(2000, 1))
     entropy = 0.5 * np.log(2 * np.pi * np.e * 0.01)
@@ -68,7 +69,7 @@ def test_a_linear_gaussian_is_fitted_by_its_regression(rng):
 def test_it_is_part_of_the_saved_model(rng, tmp_path):
     c = rng.normal(size=(100, 2)).astype(np.float32)
     x = c @ np.float32([[1.0], [2.0]]) + 0.1 * rng.normal(size=(100, 1)).astype(np.float32)
-    model = nvp.fit(x, c, seed=0, epochs=1, verbose=0)
+    model = nvp.fit(x, c, flow=small, seed=0, epochs=1, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.log_prob(x, condition=c), model.log_prob(x, condition=c))

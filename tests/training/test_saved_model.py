@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
+from tests.conformance.cases import in_unit_interval
 
 tfd = tfp.distributions
 
@@ -64,7 +65,7 @@ def two_inputs():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: nvp.FlowModel(nvp.Dequantized(flow(), levels=4)),
+        lambda: nvp.FlowModel(nvp.Dequantized(in_unit_interval(flow()), levels=4)),
         lambda: nvp.FlowModel(flow(condition_shape=[3]), keras.layers.Dense(3)),
         lambda: nvp.FlowModel(flow(condition_shape=[3]), two_inputs()),
     ],

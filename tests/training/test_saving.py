@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
+from tests.training.small import small
 from tfp_nvp import _serialization as serialization
 from tfp_nvp import bijectors, conditioners, masks, transformers
 
@@ -102,7 +103,7 @@ def test_encoder_and_condition_survive_saving(rng, tmp_path):
 
 def test_model_checkpoint_writes_the_best_model(make_model, x, tmp_path):
     model = make_model()
-    best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_nll", mode="min", save_best_only=True)
+    best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_nll", save_best_only=True)
     history = model.fit(x, validation_data=(x[:32],), epochs=3, callbacks=[best], verbose=0).history
     loaded = keras.saving.load_model(tmp_path / "best.keras")
     assert loaded.evaluate(x[:32], verbose=0, return_dict=True)["nll"] == pytest.approx(
@@ -147,3 +148,11 @@ def test_a_class_that_is_not_known_is_refused():
     config["class"] = "os.system"
     with pytest.raises(ValueError, match="does not exist"):
         serialization.deserialize(config)
+
+
+def test_a_file_keeps_the_schema_of_the_table(tmp_path, rng):
+    model = nvp.fit(rng.uniform(size=(64, 2)), support=(0.0, None), flow=small, epochs=1, seed=0, verbose=0)
+    assert model.schema.low == (0.0, 0.0)
+    assert model.schema.high == (None, None)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").schema == model.schema

@@ -110,3 +110,27 @@ def test_a_gap_between_narrow_components_has_a_solution_and_finite_gradients(dty
     assert np.isfinite(log_det).all()
     assert abs(float(x[0]) - 7.0) < 0.1
     assert all(np.isfinite(gradient).all() for gradient in tape.gradient(total, [z, raw]))
+
+
+def test_second_derivatives_of_the_solution():
+    mixture = MixtureOfLogistics(num_components=2)
+    raw = tf.constant([[0.5], [-0.5], [1.0], [2.0], [0.0], [0.0], [0.0], [0.0]], tf.float64)
+
+    def derivatives(z):
+        with tf.GradientTape(persistent=True) as second:
+            second.watch(z)
+            with tf.GradientTape(persistent=True) as first:
+                first.watch(z)
+                x, log_det = mixture.forward(z, raw)
+            slopes = first.gradient(x, z), first.gradient(log_det, z)
+        return slopes, [float(second.gradient(slope, z)[0]) for slope in slopes]
+
+    at = tf.constant([0.3], tf.float64)
+    (slope, log_det_slope), (x_second, log_det_second) = derivatives(at)
+    assert log_det_second == pytest.approx(-0.108, abs=5e-4)
+    # log_det is log dx/dz, so that d²x/dz² = dx/dz · d log_det/dz
+    assert x_second == pytest.approx(float(slope[0] * log_det_slope[0]), rel=1e-9)
+    step = 1e-5
+    ends = [derivatives(at + sign * step)[0] for sign in (1.0, -1.0)]
+    for second, one, other in zip((x_second, log_det_second), *ends, strict=True):
+        assert second == pytest.approx(float(one[0] - other[0]) / (2 * step), abs=1e-8)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.bijectors import Elementwise
 from tfp_nvp.transformers import FromBijector, RationalQuadratic
 
 tfb = tfp.bijectors
@@ -34,7 +35,8 @@ def knots(spline: RationalQuadratic, raw: tf.Tensor) -> tuple[np.ndarray, np.nda
     """z and x at every knot, by cumulative sums; [k + 1, count] each."""
     sizes = []
     for i, minimum in ((0, spline.min_width), (spline.num_bins, spline.min_height)):
-        weights = np.exp(np.asarray(raw[i : i + spline.num_bins]))
+        chosen = np.asarray(raw[i : i + spline.num_bins], np.float64)
+        weights = np.exp(chosen - chosen.max(0))
         fractions = minimum + (1.0 - spline.num_bins * minimum) * weights / weights.sum(0)
         edges = np.concatenate([np.zeros((1, fractions.shape[1])), np.cumsum(fractions, 0)])
         sizes.append(spline.bound * (2.0 * edges - 1.0))
@@ -188,9 +190,91 @@ def test_raw_numbers_of_another_count_are_refused():
         RationalQuadratic(num_bins=2).forward(np.zeros(3, np.float32), np.zeros((4, 3), np.float32))
 
 
-def test_bins_of_no_width_are_refused():
-    with pytest.raises(ValueError, match="`min_width` must be at least 1e-9"):
-        RationalQuadratic(min_width=1e-20)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"min_width": 1e-20}, "`min_width` must be at least 1e-09 in float64"),
+        ({"min_height": 1e-20}, "`min_height` must be at least 1e-09 in float64"),
+        ({"min_slope": 1e-20}, "`min_slope` must be at least 1e-09 in float64"),
+        ({"bound": 1e-4}, "`bound` must be from 1e-3 to 1e6; got 0.0001"),
+        ({"bound": 1e7}, "`bound` must be from 1e-3 to 1e6; got 1"),
+    ],
+)
+def test_sizes_that_no_dtype_carries_are_refused(arguments: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        RationalQuadratic(**arguments)
+
+
+@pytest.mark.parametrize("name", ["min_width", "min_height", "min_slope"])
+def test_sizes_that_float32_does_not_carry_are_refused_when_it_is_used(name: str):
+    spline = RationalQuadratic(num_bins=2, **{name: 1e-6})
+    raw = np.zeros([5, 3])
+    assert np.isfinite(spline.forward(np.ones(3), raw)[0]).all()
+    with pytest.raises(ValueError, match=f'`{name}` must be at least .* in float32.*use dtype="float64"'):
+        spline.forward(np.ones(3, np.float32), raw.astype(np.float32))
+    with pytest.raises(ValueError, match=f"`{name}` must be at least"):
+        Elementwise(spline, [3])
+    with pytest.raises(ValueError, match="computes in float32 or float64; got float16"):
+        Elementwise(RationalQuadratic(), [3], dtype="float16")
+
+
+def test_the_slope_just_beyond_a_knot_at_which_it_jumps():
+    # The knot rounds to the other side of the value, and the slope doubles within a hundred thousandth of the bin.
+    x, log_det = RationalQuadratic(num_bins=2).forward([4.9232054], [[0.0], [-5.0], [0.0], [0.0], [-9.0]])
+    # d log_det / dθ is 1e5 there, and θ is a difference of two numbers that are each rounded to about three units.
+    assert float(log_det[0]) == pytest.approx(-6.677, abs=1e5 * 3 * 6e-8)
+    assert float(x[0]) == pytest.approx(3.4e-11, abs=1e-11)
+
+
+def around(values: np.ndarray, dtype: str, steps: int = 3) -> np.ndarray:
+    """`values` in a dtype and the numbers next to them, up to `steps` away on both sides: [2 · steps + 1, ...]."""
+    found = [values.astype(dtype)]
+    for end in (-np.inf, np.inf):
+        last = found[0]
+        for _ in range(steps):
+            last = np.nextafter(last, np.asarray(end, dtype))
+            found.append(last)
+    return np.stack(found)
+
+
+LIMITS = {"float32": (1e-5, 1e-3), "float64": (1e-9, 1e-9)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize(
+    ("sizes", "num_bins", "count"),
+    [
+        ("default", 2, 200),
+        ("default", 8, 20),
+        ("subscale", 3, 60),
+        ("subscale", 8, 20),
+        ("least", 2, 200),
+        ("least", 64, 3),
+    ],
+)
+def test_everything_is_finite_around_knots_for_wild_raw_numbers(
+    rng, dtype: str, direction: str, sizes: str, num_bins: int, count: int
+):
+    size, slope = {"default": (1e-3, 1e-3), "subscale": (1e-4, 1e-3), "least": LIMITS[dtype]}[sizes]
+    bound = {"default": 5.0, "subscale": 10.0, "least": 1e-3}[sizes]
+    spline = RationalQuadratic(num_bins=num_bins, bound=bound, min_width=size, min_height=size, min_slope=slope)
+    scales = np.repeat([0.5, 3.0, 10.0, 100.0, 1e4], count)
+    shape = (spline.num_parameters, len(scales))
+    raw = scales * np.where(rng.random(scales.shape) < 0.5, rng.normal(size=shape), rng.choice([-1.0, 0.0, 1.0], shape))
+    raw = raw.astype(dtype)
+    values = around(knots(spline, raw)[direction == "inverse"], dtype).reshape(-1, len(scales))
+    value, raw = tf.constant(values.ravel()), tf.constant(np.tile(raw, (1, len(values))))
+    with tf.GradientTape() as second:
+        second.watch([value, raw])
+        with tf.GradientTape() as first:
+            first.watch([value, raw])
+            result, log_det = getattr(spline, direction)(value, raw)
+            total = tf.reduce_sum(result) + tf.reduce_sum(log_det)
+        gradients = first.gradient(total, [value, raw])
+        total = tf.reduce_sum(gradients[0]) + tf.reduce_sum(gradients[1])
+    for tensor in (result, log_det, *gradients, *second.gradient(total, [value, raw])):
+        assert np.isfinite(tensor).all()
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])

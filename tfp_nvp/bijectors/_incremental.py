@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp._finite import held
 from tfp_nvp.conditioners._masked_dense import MaskedDense
 from tfp_nvp.conditioners._masked_network import MaskedNetwork
 
@@ -41,7 +42,7 @@ def solve(
         return value, value[:, 0]
     d, rows = value.shape[-1], tf.shape(value)[0]
     value = _at_least_one_row(value)
-    condition = None if condition is None else _at_least_one_row(condition)
+    condition = None if condition is None else held(_at_least_one_row(condition))
     num_blocks = -(-d // BLOCK)
     order = np.arange(d) if network.order is None else np.array(network.order)
     # The last block is padded with copies of the last element, on which nothing depends.
@@ -97,7 +98,7 @@ class _BlockLayer:
         kernel = self._kernel[block]
         within = tf.slice(kernel, [0, block * self._width], [kernel.shape[0], self._width])
         context = None if self._context is None else self._context[block]
-        return _Step(tf.matmul(kernel, known) + self._bias[block], within, context)
+        return _Step(tf.matmul(kernel, held(known)) + self._bias[block], within, context)
 
 
 class _Step:
@@ -109,7 +110,7 @@ class _Step:
 
     def __call__(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         self.inputs = inputs
-        return self._known + tf.matmul(self._within, inputs), self._context
+        return self._known + tf.matmul(self._within, held(inputs)), self._context
 
 
 def _block_layers(

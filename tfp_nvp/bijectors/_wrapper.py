@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.bijectors._range import WHOLE, Range
+from tfp_nvp.bijectors._ranges_of_stock import check_latents, image, is_exact, preimage
 from tfp_nvp.bijectors.bijector import Bijector
 
 
@@ -27,6 +29,27 @@ class Wrapper(Bijector):
     def bijector(self) -> Any:
         """The bijector that this one evaluates."""
         return self._bijector
+
+    @property
+    def latent_range(self) -> Range:
+        return preimage(self._bijector, WHOLE)
+
+    @property
+    def data_range(self) -> Range:
+        return image(self._bijector, WHOLE)
+
+    @property
+    def _is_exact(self) -> bool:
+        return is_exact(self._bijector)
+
+    def _image(self, latents: Range) -> Range:
+        return image(self._bijector, latents)
+
+    def _preimage(self, data: Range) -> Range:
+        return preimage(self._bijector, data)
+
+    def _check_latents(self, latents: Range, part: bool = False) -> None:
+        check_latents(self._bijector, latents, part)
 
     def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
         return self._bijector.forward_event_shape(shape)

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._finite import with_held_gradient
 from tfp_nvp.bijectors.bijector import Bijector
 
 
@@ -60,7 +61,12 @@ class ActNorm(Bijector):
         self.initialized.assign(1.0)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return z * tf.exp(self.log_scale) + self.shift, self._repeats * tf.reduce_sum(self.log_scale)
+        return z * self._scale(z, self.log_scale) + self.shift, self._repeats * tf.reduce_sum(self.log_scale)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return (x - self.shift) * tf.exp(-self.log_scale), -self._repeats * tf.reduce_sum(self.log_scale)
+        return (x - self.shift) * self._scale(x, -self.log_scale), -self._repeats * tf.reduce_sum(self.log_scale)
+
+    @staticmethod
+    def _scale(value: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
+        """exp(log_scale) for each element of `value`, so that gradients are held before they are summed."""
+        return with_held_gradient(tf.broadcast_to(tf.exp(log_scale), tf.shape(value)))

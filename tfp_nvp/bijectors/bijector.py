@@ -9,7 +9,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
-from tfp_nvp._module import Module
+from tfp_nvp._estimates import values_alone
+from tfp_nvp._module import Module, floating_dtype
+from tfp_nvp.bijectors._range import WHOLE, Range, check_fit, mapped_by
 
 tfb = tfp.bijectors
 
@@ -35,6 +37,9 @@ class Bijector(Module, tfb.Bijector):
     A layer whose result depends on side information has a `condition_shape`; it must
     then be given `condition=` [..., *condition_shape], whose batch dimensions broadcast
     with the value's. A layer without one refuses a condition.
+
+    A layer that maps other latents than all real numbers, or reaches other data, says so by `latent_range` and
+    `data_range`; a `Flow` refuses a base of other values, `Dequantized` a flow that leaves [0, 1].
 
     Nothing is cached between calls: results are always those of the current weights.
     Two bijectors are equal only if they are the same object. `copy()` shares weights.
@@ -63,7 +68,7 @@ class Bijector(Module, tfb.Bijector):
     def __init__(
         self,
         *,
-        event_shape: Sequence[int] | None = None,
+        event_shape: Sequence[int | None] | None = None,
         min_event_ndims: int | None = None,
         forward_min_event_ndims: int | None = None,
         inverse_min_event_ndims: int | None = None,
@@ -73,7 +78,7 @@ class Bijector(Module, tfb.Bijector):
         parameters: Any = None,
         name: str | None = None,
     ):
-        event_shape = None if event_shape is None else checks.shape("event_shape", event_shape)
+        event_shape = None if event_shape is None else checks.shape("event_shape", event_shape, partial=True)
         ranks = [
             rank for rank in (min_event_ndims, forward_min_event_ndims, inverse_min_event_ndims) if rank is not None
         ]
@@ -81,7 +86,7 @@ class Bijector(Module, tfb.Bijector):
             ranks.append(len(event_shape))
         if not ranks:
             raise ValueError("Give a bijector either `event_shape` or `min_event_ndims`.")
-        dtype = None if dtype is None else tf.as_dtype(dtype)
+        dtype = None if dtype is None else floating_dtype("dtype", dtype)
         Module.__init__(self, name, dtype)
         tfb.Bijector.__init__(
             self,
@@ -91,7 +96,9 @@ class Bijector(Module, tfb.Bijector):
             dtype=dtype,
             name=name,
         )
-        self._z_shape = self._x_shape = event_shape  # event shapes, where they are fixed
+        # Event shapes, where they are fixed; with None for sizes that are not.
+        self._z_shape: tuple[Any, ...] | None = event_shape
+        self._x_shape: tuple[Any, ...] | None = event_shape
         self._condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
 
     @property
@@ -108,6 +115,33 @@ class Bijector(Module, tfb.Bijector):
     def is_initialized(self) -> bool:
         """Whether every data-dependent layer has been initialized."""
         return True
+
+    @property
+    def latent_range(self) -> Range:
+        """Bounds (low, high), numbers or arrays [*event], of the latents that `forward` maps; by default none."""
+        return WHOLE
+
+    @property
+    def data_range(self) -> Range:
+        """Bounds (low, high), numbers or arrays [*event], of the data that `forward` reaches; by default none."""
+        return WHOLE
+
+    @property
+    def saturates(self) -> bool:
+        """Whether all latents beyond a limit have one image, so that only x tells the density of such a sample."""
+        return False
+
+    @property
+    def has_exact_log_det(self) -> bool:
+        """Whether log-dets are exact, of all layers within too, or else estimates of random numbers."""
+        within = [layer for layer in self._flatten_layers(include_self=False) if isinstance(layer, Bijector)]
+        return all(layer.has_exact_log_det for layer in within)
+
+    @property
+    def accuracy(self) -> float:
+        """How far values and log-dets may be from exact ones besides rounding, relative to 1 + |value|; mostly 0."""
+        within = [layer for layer in self._flatten_layers(include_self=False) if isinstance(layer, Bijector)]
+        return max((layer.accuracy for layer in within), default=0.0)
 
     def parts(self) -> list[Bijector]:
         """The layers of a composition, the one next to the data first; else the bijector itself."""
@@ -161,7 +195,10 @@ class Bijector(Module, tfb.Bijector):
         raise NotImplementedError(f"{type(self).__name__} must define `_inverse_and_log_det(x, condition)`.")
 
     def _forward_sizes(self, sizes: list) -> list:
-        """The sizes of an event of x, given those of an event of z: ints, or tensors where they are not known."""
+        """The sizes of an event of x, given those of an event of z.
+
+        They are ints; where they are not known, tensors or `tf.compat.v1.Dimension`s, which compute as ints do.
+        """
         return sizes
 
     def _inverse_sizes(self, sizes: list) -> list:
@@ -183,6 +220,36 @@ class Bijector(Module, tfb.Bijector):
         z, log_det = self._inverse_and_log_det(x, condition)
         extra = event_ndims - self.inverse_min_event_ndims
         return z, _sum_over(log_det, z, self.forward_min_event_ndims, extra)
+
+    # Ranges in a composition.
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether a fixed monotone function maps each element, so that a part of the latents has a known image."""
+        return False
+
+    def _image(self, latents: Range) -> Range:
+        """The data of those latents of a range that the layer maps."""
+        return self._moved(self.forward, latents) or Range.of(*self.data_range)
+
+    def _preimage(self, data: Range) -> Range:
+        """The latents of those data of a range that the layer reaches."""
+        return self._moved(self.inverse, data) or Range.of(*self.latent_range)
+
+    def _keeps(self, values: Range) -> bool:
+        """Whether the layer maps the values of a range onto this range."""
+        return values.is_one and self._is_permutation
+
+    def _check_latents(self, latents: Range, part: bool = False) -> None:
+        """Raises `RangeError` if the latents that the layer gets are not those, or a `part` of those, that it maps."""
+        if not self._keeps(latents):
+            part = part or self._is_exact or self._is_permutation
+            check_fit(self.name, latents, Range.of(*self.latent_range), part)
+
+    def _moved(self, move: Any, values: Range) -> Range | None:
+        if self._keeps(values):
+            return values
+        return mapped_by(move, self.dtype, values) if self._is_permutation else None
 
     # Checks of values where they enter.
 
@@ -215,10 +282,12 @@ class Bijector(Module, tfb.Bijector):
     # TFP's hooks, overridden to avoid TFP's cache, which looks up tensors by identity even after the weights changed.
 
     def _call_forward(self, x: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return self.forward_and_log_det(x, **kwargs)[0]
+        with values_alone():
+            return self.forward_and_log_det(x, **kwargs)[0]
 
     def _call_inverse(self, y: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        return self.inverse_and_log_det(y, **kwargs)[0]
+        with values_alone():
+            return self.inverse_and_log_det(y, **kwargs)[0]
 
     def _call_forward_log_det_jacobian(self, x: Any, event_ndims: Any, name: str, **kwargs: Any) -> tf.Tensor:
         return self.forward_and_log_det(x, event_ndims=event_ndims, **kwargs)[1]
@@ -263,9 +332,7 @@ def _mapped_shape(shape: tf.TensorShape, event_ndims: int, sizes: Any) -> tf.Ten
     if shape.rank is None or shape.rank < event_ndims:
         return tf.TensorShape(None)
     batch, event = shape[: shape.rank - event_ndims], shape[shape.rank - event_ndims :]
-    if event.is_fully_defined():
-        return batch.concatenate(sizes(event.as_list()))
-    return batch.concatenate([None] * len(sizes([tf.constant(1)] * event_ndims)))
+    return batch.concatenate(sizes([tf.compat.v1.Dimension(None) if size is None else size for size in event]))
 
 
 def _mapped_shape_tensor(shape: tf.Tensor, event_ndims: int, sizes: Any) -> tf.Tensor:
@@ -307,7 +374,10 @@ def ensure_ends_in(name: str, value: tf.Tensor, sizes: Any, rule: str, of: str) 
             f"Say how many in the input_signature, such as tf.TensorSpec({[None, *map(int, sizes)]})."
         )
     if value.shape.rank < rank or not value.shape[value.shape.rank - rank :].is_compatible_with(sizes):
-        raise ValueError(f"`{name}` must end in {rule} of {of}; got shape {value.shape.as_list()}.")
+        way_out = ""
+        if value.shape.rank == 1 and list(sizes) == [1]:
+            way_out = f" For one number per row, use {name}[..., None]."
+        raise ValueError(f"`{name}` must end in {rule} of {of}; got shape {value.shape.as_list()}.{way_out}")
     if value.shape[value.shape.rank - rank :].is_fully_defined():
         return value
     return tf.ensure_shape(value, [None] * (value.shape.rank - rank) + list(sizes))

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp import checks
+from tfp_nvp._finite import with_held_gradient
 from tfp_nvp._watch import report_step
+from tfp_nvp.bijectors._range import WHOLE, Range
+from tfp_nvp.bijectors._ranges_of_stock import check_layers
 from tfp_nvp.bijectors.bijector import Bijector, Step
 from tfp_nvp.bijectors.stock import as_bijector
 
 tfb = tfp.bijectors
+
+#: Sizes of an event; None for one that is not known.
+Sizes: TypeAlias = tuple[int | None, ...]
 
 
 class Chain(Bijector):
@@ -37,9 +44,7 @@ class Chain(Bijector):
     """
 
     def __init__(self, bijectors: Sequence[tfb.Bijector], *, name: str = "chain"):
-        if isinstance(bijectors, tfb.Bijector) or not all(isinstance(b, tfb.Bijector) for b in bijectors):
-            raise TypeError(f"`bijectors` must be a list of tfb.Bijector; got {bijectors!r}.")
-        layers = [as_bijector(b) for b in bijectors]
+        layers = [as_bijector(b) for b in checks.sequence("bijectors", bijectors, tfb.Bijector, "tfb.Bijector")]
         forward_ndims, inverse_ndims = _min_event_ndims(layers)
         super().__init__(
             min_event_ndims=forward_ndims,
@@ -57,12 +62,41 @@ class Chain(Bijector):
         """The bijectors, the one next to the data first."""
         return list(self._bijectors)
 
+    @property
+    def latent_range(self) -> Range:
+        return self._preimage(WHOLE)
+
+    @property
+    def data_range(self) -> Range:
+        return self._image(WHOLE)
+
+    @property
+    def _is_exact(self) -> bool:
+        return all(layer._is_exact or layer._is_permutation for layer in self._bijectors)
+
+    def _image(self, latents: Range) -> Range:
+        for layer in reversed(self._bijectors):
+            latents = layer._image(latents)
+        return latents
+
+    def _preimage(self, data: Range) -> Range:
+        for layer in self._bijectors:
+            data = layer._preimage(data)
+        return data
+
+    def _check_latents(self, latents: Range, part: bool = False) -> None:
+        check_layers(self._bijectors, latents, part)
+
     def parts(self) -> list[Bijector]:
         return [sublayer for layer in self._bijectors for sublayer in layer.parts()]
 
     @property
     def is_initialized(self) -> bool:
         return all(layer.is_initialized for layer in self._bijectors)
+
+    @property
+    def saturates(self) -> bool:
+        return any(layer.saturates for layer in self._bijectors)
 
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         for layer in self._bijectors:
@@ -74,6 +108,7 @@ class Chain(Bijector):
             with tf.name_scope(layer.name):
                 z, log_det = layer._forward_step(z, condition_for(layer, condition), event_ndims)
             report_step(layer, z, log_det)
+            z = with_held_gradient(z)
             event_ndims += layer.inverse_min_event_ndims - layer.forward_min_event_ndims
             total = total + log_det
         return z, total
@@ -84,6 +119,7 @@ class Chain(Bijector):
             with tf.name_scope(layer.name):
                 x, log_det = layer._inverse_step(x, condition_for(layer, condition), event_ndims)
             report_step(layer, x, log_det)
+            x = with_held_gradient(x)
             event_ndims += layer.forward_min_event_ndims - layer.inverse_min_event_ndims
             total = total + log_det
         return x, total
@@ -158,23 +194,15 @@ def _min_event_ndims(layers: Sequence[Bijector]) -> tuple[int, int]:
     return needed, needed + change
 
 
-def _end_shapes(layers: Sequence[Bijector]) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    """The event shapes of z and x, where a layer fixes them.
+def _end_shapes(layers: Sequence[Bijector]) -> tuple[Sizes | None, Sizes | None]:
+    """The event shapes of z and x, where layers fix them, with None for a size that none fixes.
 
     Raises:
       ValueError: if two layers fix shapes that don't fit.
     """
     x_shape: Any = None
     for layer in reversed(layers):
-        z_shape = layer._z_shape
-        if z_shape is not None and x_shape is not None and z_shape != x_shape[-len(z_shape) :]:
-            if x_shape != z_shape[-len(x_shape) :]:
-                raise ValueError(
-                    f"`bijectors` must fit: {layer.name} takes events of shape {list(z_shape)}, "
-                    f"and gets {list(x_shape)}."
-                )
-            x_shape = None  # this layer fixes more dimensions
-        z_shape = x_shape if x_shape is not None else z_shape
+        z_shape = _merged(layer, layer._z_shape, x_shape)
         x_shape = None if z_shape is None else _sizes(layer.forward_event_shape(z_shape))
     z_shape = x_shape
     for layer in layers:
@@ -182,8 +210,21 @@ def _end_shapes(layers: Sequence[Bijector]) -> tuple[tuple[int, ...] | None, tup
     return z_shape, x_shape
 
 
-def _sizes(shape: tf.TensorShape) -> tuple[int, ...] | None:
-    return tuple(shape.as_list()) if shape.rank is not None and shape.is_fully_defined() else None
+def _merged(layer: Bijector, taken: Sizes | None, given: Sizes | None) -> Sizes | None:
+    """What is known of an event from the shape that a layer takes, of its last dimensions, and that it is given."""
+    if taken is None or given is None:
+        return given if taken is None else taken
+    size = max(len(taken), len(given))
+    taken_shape, given_shape = (tf.TensorShape([None] * (size - len(known)) + [*known]) for known in (taken, given))
+    if not taken_shape.is_compatible_with(given_shape):
+        raise ValueError(
+            f"`bijectors` must fit: {layer.name} takes events of shape {list(taken)}, and gets {list(given)}."
+        )
+    return _sizes(taken_shape.merge_with(given_shape))
+
+
+def _sizes(shape: tf.TensorShape) -> Sizes | None:
+    return None if shape.rank is None else tuple(shape.as_list())
 
 
 def common_condition_shape(layers: Sequence[Bijector]) -> tuple[int, ...] | None:

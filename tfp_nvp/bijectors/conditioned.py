@@ -37,6 +37,10 @@ class Conditioned(Wrapper):
     def is_initialized(self) -> bool:
         return self._bijector.is_initialized
 
+    @property
+    def saturates(self) -> bool:
+        return bool(self._bijector.saturates)
+
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         if not self.is_initialized:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from tfp_nvp import checks, shapes
 from tfp_nvp.bijectors._network import connect, raw_numbers
+from tfp_nvp.bijectors._range import WHOLE, Range
+from tfp_nvp.bijectors._split import Split
 from tfp_nvp.bijectors.bijector import Bijector, Step
 from tfp_nvp.transformers import Transformer
 
@@ -31,9 +33,11 @@ class Coupling(Bijector):
         `conditioners` is given p · m. For images with a mask over the last axis only, [n, h, w, k] → [n, h, w, p · m];
         with a mask that varies over h and w, the whole event with zeros in place of the rest, [n, h, w, c] →
         [n, h, w, p · c].
-      mask: boolean array of the event's shape, `True` where the event is kept. With a
-        condition it may keep nothing: the raw numbers then come from the condition alone.
-      condition_shape: shape of the condition, or None.
+      mask: boolean array of the event's shape, `True` (or 1) where the event is kept, `False` (or 0) where it is
+        transformed. With a condition it may keep nothing: the raw numbers then come from the condition alone.
+      event_shape: of the events, to which the mask is broadcast; None for the mask's shape. With a mask over the last
+        axis the other sizes may be None, for images of any height and width: `masks.half(c)` and [None, None, c].
+      condition_shape: shape of the condition, or None; of images of any size, a vector's or a number's.
       dtype: of values.
 
     Raises:
@@ -54,27 +58,41 @@ class Coupling(Bijector):
         conditioner: keras.layers.Layer,
         mask: Any,
         *,
+        event_shape: Any = None,
         condition_shape: Any = None,
         dtype: Any = "float32",
         name: str = "coupling",
     ):
         checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
-        mask = np.asarray(mask)
-        if mask.dtype != bool or mask.ndim == 0:
-            raise TypeError(
-                f"`mask` must be a boolean array of the event's shape; got {mask.dtype} of shape {mask.shape}."
-            )
+        mask = checks.mask("mask", mask, of=", of the event's shape")
         if mask.all() or (condition_shape is None and not mask.any()):
             raise ValueError(
                 "`mask` must keep some elements (True) and leave others to transform (False); "
                 "only with a `condition_shape` may it keep none."
             )
-        super().__init__(event_shape=mask.shape, condition_shape=condition_shape, dtype=dtype, name=name)
+        event_shape = mask.shape if event_shape is None else checks.shape("event_shape", event_shape, partial=True)
+        mask = _broadcast(mask, event_shape)
+        super().__init__(event_shape=event_shape, condition_shape=condition_shape, dtype=dtype, name=name)
+        transformer.check_dtype(self.dtype)
         self.transformer = transformer
         self._map = transformer.in_layers()
-        self._parts = _Split(mask) if (mask == mask.reshape(-1, mask.shape[-1])[0]).all() else _Masked(mask)
+        self._mask = mask
+        row = mask.reshape(-1, mask.shape[-1])[0]
+        self._parts = Split(row, event_shape) if (mask == row).all() else _Masked(mask)
         num_outputs = transformer.num_parameters * self._parts.rest_shape[-1]
         self.conditioner = connect(conditioner, self._parts.kept_shape, self.condition_shape, num_outputs, self.dtype)
+
+    @property
+    def latent_range(self) -> Range:
+        return Range.of_elements(~self._mask, Range(*self.transformer.domain), WHOLE)
+
+    @property
+    def data_range(self) -> Range:
+        return self.latent_range
+
+    def _keeps(self, values: Range) -> bool:
+        rest = values.take(~self._mask)
+        return rest.equals(Range(*self.transformer.domain)) or self.transformer.keeps(*rest)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> Step:
         return self._apply(self._map.forward, z, condition)
@@ -100,35 +118,23 @@ class Coupling(Bijector):
         return self._parts.merge(kept, result), self._parts.sum(log_det)
 
 
-class _Split:
-    """The two parts as slices of the last axis, for a mask that varies along that axis only."""
-
-    def __init__(self, mask: np.ndarray):
-        row = mask.reshape(-1, mask.shape[-1])[0]
-        self._kept, self._rest = np.flatnonzero(row), np.flatnonzero(~row)
-        self._order = np.argsort(np.concatenate([self._kept, self._rest]))
-        self._kept_first = bool((np.diff(np.concatenate([self._kept, self._rest])) == 1).all())
-        self._rest_first = bool((np.diff(np.concatenate([self._rest, self._kept])) == 1).all())
-        self.event_ndims = mask.ndim
-        self.kept_shape = (*mask.shape[:-1], len(self._kept))
-        self.rest_shape = (*mask.shape[:-1], len(self._rest))
-
-    def split(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if self._rest_first:  # both parts by one operation
-            rest, kept = tf.split(value, [len(self._rest), len(self._kept)], axis=-1)
-            return kept, rest
-        if self._kept_first:
-            kept, rest = tf.split(value, [len(self._kept), len(self._rest)], axis=-1)
-            return kept, rest
-        return _take(value, self._kept), _take(value, self._rest)
-
-    def merge(self, kept: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
-        if self._rest_first:
-            return tf.concat([rest, kept], axis=-1)
-        return _take(tf.concat([kept, rest], axis=-1), self._order)
-
-    def sum(self, log_det: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(log_det, axis=list(range(-self.event_ndims, 0)))
+def _broadcast(mask: np.ndarray, event_shape: Sequence[Any]) -> np.ndarray:
+    """The mask of a whole event; of its last axis alone where the sizes of others are not known."""
+    is_known = None not in event_shape
+    if not is_known and any(size != 1 for size in mask.shape[:-1]):
+        raise ValueError(
+            f"`mask` must vary along the last axis only where `event_shape` has sizes of None; got the shape "
+            f"{list(mask.shape)} and {list(event_shape)}."
+        )
+    wanted = tuple(event_shape) if is_known else event_shape[-1:]
+    mask = mask if is_known else mask.reshape(-1)
+    try:
+        return np.broadcast_to(mask, wanted)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`event_shape` must be one to which the mask of shape {list(mask.shape)} broadcasts; "
+            f"got {list(event_shape)}."
+        ) from None
 
 
 class _Masked:
@@ -137,7 +143,8 @@ class _Masked:
     def __init__(self, mask: np.ndarray):
         self._mask = mask
         self.event_ndims = mask.ndim
-        self.kept_shape = self.rest_shape = mask.shape
+        self.kept_shape: tuple[Any, ...] = mask.shape
+        self.rest_shape: tuple[Any, ...] = mask.shape
 
     def split(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.where(self._mask, value, tf.zeros_like(value)), value
@@ -148,13 +155,3 @@ class _Masked:
     def sum(self, log_det: tf.Tensor) -> tf.Tensor:
         axes = list(range(-self.event_ndims, 0))
         return tf.reduce_sum(tf.where(self._mask, tf.zeros_like(log_det), log_det), axis=axes)
-
-
-def _take(value: tf.Tensor, indices: np.ndarray) -> tf.Tensor:
-    """`value[..., indices]`: a slice, which is free, where the indices are consecutive, else gathered."""
-    if not len(indices):
-        return value[..., :0]
-    first, last = int(indices[0]), int(indices[-1])
-    if (indices == np.arange(first, first + len(indices))).all():
-        return value[..., first : last + 1]
-    return tf.gather(value, indices, axis=-1)

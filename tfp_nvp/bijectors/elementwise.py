@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.transformers import Transformer
 
@@ -35,10 +36,22 @@ class Elementwise(Bijector):
         checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
         event_shape = checks.shape("event_shape", event_shape)
         super().__init__(event_shape=event_shape, dtype=dtype, name=name)
+        transformer.check_dtype(self.dtype)
         self.transformer = transformer
         self._raw = tf.Variable(
             tf.zeros((transformer.num_parameters, *event_shape), self.dtype), name="raw", trainable=True
         )
+
+    @property
+    def latent_range(self) -> Range:
+        return Range(*self.transformer.domain)
+
+    @property
+    def data_range(self) -> Range:
+        return Range(*self.transformer.domain)
+
+    def _keeps(self, values: Range) -> bool:
+        return values.equals(self.latent_range) or self.transformer.keeps(*values)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         x, log_det = self.transformer.forward(z, tf.convert_to_tensor(self._raw))

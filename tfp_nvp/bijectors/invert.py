@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.bijectors.stock import as_bijector
 
@@ -40,6 +41,27 @@ class Invert(Bijector):
     def bijector(self) -> Bijector:
         """The inverted bijector."""
         return self._bijector
+
+    @property
+    def latent_range(self) -> Range:
+        return self._bijector.data_range
+
+    @property
+    def data_range(self) -> Range:
+        return self._bijector.latent_range
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._bijector._is_exact
+
+    def _image(self, latents: Range) -> Range:
+        return self._bijector._preimage(latents)
+
+    def _preimage(self, data: Range) -> Range:
+        return self._bijector._image(data)
+
+    def _keeps(self, values: Range) -> bool:
+        return self._bijector._keeps(values)
 
     @property
     def is_initialized(self) -> bool:

@@ -11,6 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks, shapes
+from tfp_nvp.bijectors._range import WHOLE, Range
+from tfp_nvp.bijectors._ranges_of_stock import check_layers
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.bijectors.chain import common_condition_shape, condition_for, initialize_layer
 from tfp_nvp.bijectors.stock import as_bijector
@@ -53,14 +55,13 @@ class Multiscale(Bijector):
         leaving: Sequence[int] | None = None,
         name: str = "multiscale",
     ):
-        if isinstance(levels, tfb.Bijector) or not all(isinstance(level, tfb.Bijector) for level in levels):
-            raise TypeError(f"`levels` must be a list of tfb.Bijector; got {levels!r}.")
+        levels = checks.sequence("levels", levels, tfb.Bijector, "tfb.Bijector")
         if not levels:
             raise ValueError("`levels` must hold at least one bijector.")
         event_shape = checks.image_shape("event_shape", event_shape)
         if leaving is not None:
-            if not isinstance(leaving, (Sequence, np.ndarray)):
-                raise TypeError(f"`leaving` must be a list of numbers of channels; got {leaving!r}.")
+            if isinstance(leaving, str) or not isinstance(leaving, (Sequence, np.ndarray)) or np.ndim(leaving) != 1:
+                raise TypeError(f"`leaving` must be a list of numbers of channels; got {checks.shown(leaving)}.")
             leaving = [checks.integer("leaving", count, 1) for count in leaving]
             if len(leaving) != len(levels) - 1:
                 raise ValueError(
@@ -86,6 +87,21 @@ class Multiscale(Bijector):
         """The levels, the one next to the data first."""
         return list(self._levels)
 
+    @property
+    def data_range(self) -> Range:
+        return self._image(WHOLE)
+
+    def _image(self, latents: Range) -> Range:
+        h = latents
+        for level in reversed(self._levels):
+            h = level._image(h.hull(latents))
+        return h
+
+    def _check_latents(self, latents: Range, part: bool = False) -> None:
+        check_layers(self._levels, latents, part)
+        for level in self._levels:  # each gets some latents of the base too
+            level._check_latents(latents, part)
+
     def parts(self) -> list[Bijector]:
         return [layer for level in self._levels for layer in level.parts()]
 
@@ -95,6 +111,10 @@ class Multiscale(Bijector):
     @property
     def is_initialized(self) -> bool:
         return all(level.is_initialized for level in self._levels)
+
+    @property
+    def saturates(self) -> bool:
+        return any(level.saturates for level in self._levels)
 
     def initialize(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         h = tf.convert_to_tensor(x)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp import masks
+from tfp_nvp import checks, masks
 from tfp_nvp.bijectors.bijector import Bijector
 
 
@@ -18,16 +18,14 @@ class Permute(Bijector):
       permutation: the integers 0 to d − 1 in any order.
 
     Raises:
-      ValueError: if it is not a permutation.
+      TypeError, ValueError: if it is not a permutation.
 
     >>> Permute([2, 0, 1]).forward(tf.constant([10.0, 20.0, 30.0])).numpy().tolist()
     [30.0, 10.0, 20.0]
     """
 
     def __init__(self, permutation: Any, *, name: str = "permute"):
-        order = np.asarray(permutation)
-        if order.ndim != 1 or not np.array_equal(np.sort(order), np.arange(len(order))):
-            raise ValueError(f"`permutation` must hold each of 0 to d − 1 once; got {permutation!r}.")
+        order = np.asarray(checks.permutation("permutation", permutation))
         super().__init__(event_shape=order.shape, is_constant_jacobian=True, name=name)
         # Weights, though fixed: a layer of another order that loads weights must load these too.
         self._order = tf.Variable(order, dtype=tf.int64, name="order", trainable=False)

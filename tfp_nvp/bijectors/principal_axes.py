@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._finite import summable
+from tfp_nvp._limits import reserve
 from tfp_nvp.bijectors.bijector import Bijector
 
 
@@ -38,6 +40,7 @@ class PrincipalAxes(Bijector):
         event_shape = checks.vector_shape("event_shape", event_shape)
         super().__init__(event_shape=event_shape, dtype=dtype, is_constant_jacobian=True, name=name)
         (d,) = event_shape
+        reserve(d * d)
         self.shift = tf.Variable(tf.zeros([d], self.dtype), name="shift", trainable=False)
         self.log_scale = tf.Variable(tf.zeros([d], self.dtype), name="log_scale", trainable=False)
         self.axes = tf.Variable(tf.eye(d, dtype=self.dtype), name="axes", trainable=False)
@@ -74,5 +77,5 @@ class PrincipalAxes(Bijector):
 
 def _rows_times(rows: tf.Tensor, matrix: tf.Tensor, *, transpose: bool) -> tf.Tensor:
     """`rows` [..., d] times a matrix [d, d], or its transpose."""
-    product = tf.matmul(tf.reshape(rows, [-1, rows.shape[-1]]), matrix, transpose_b=transpose)
+    product = tf.matmul(tf.reshape(summable(rows), [-1, rows.shape[-1]]), matrix, transpose_b=transpose)
     return tf.ensure_shape(tf.reshape(product, tf.shape(rows)), rows.shape)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.bijectors.logit import ROUNDING
 
@@ -59,12 +60,14 @@ class Quantile(Bijector):
         super().__init__(event_shape=event_shape, dtype=dtype, name=name)
         self._event_rank = len(event_shape)
         self.num_bins = checks.integer("num_bins", num_bins, 2)
-        self.smoothing = checks.positive("smoothing", smoothing)
-        if self.smoothing > 1.0:
-            raise ValueError(f"`smoothing` must be in (0, 1]; got {smoothing}.")
-        uniform = tf.fill([event_shape[-1], num_bins], tf.constant(1.0 / num_bins, self.dtype))
+        self.smoothing = checks.number("smoothing", smoothing, checks.Interval(0.0, 1.0, closed="right"))
+        uniform = tf.fill([event_shape[-1], self.num_bins], tf.constant(1.0 / self.num_bins, self.dtype))
         self.probabilities = tf.Variable(uniform, trainable=False, name="probabilities")
         self.initialized = tf.Variable(0.0, name="initialized", dtype=self.dtype, trainable=False)
+
+    @property
+    def data_range(self) -> Range:
+        return Range(0.0, 1.0)
 
     @property
     def is_initialized(self) -> bool:
@@ -90,37 +93,39 @@ class Quantile(Bijector):
         self.initialized.assign(1.0)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
+        x = tf.clip_by_value(x, 0.0, 1.0)
         scaled = x * self.num_bins
         bin_ = tf.clip_by_value(tf.floor(scaled), 0.0, self.num_bins - 1.0)
         # NaN is put into the first bin, so that its row becomes NaN and no other row fails.
-        width, below, above = self._at(tf.clip_by_value(tf.cast(bin_, tf.int32), 0, self.num_bins - 1))
-        inside = width * (scaled - bin_)
-        # From both ends, so that neither logarithm loses precision near its end.
+        width, below, beyond = self._at(tf.clip_by_value(tf.cast(bin_, tf.int32), 0, self.num_bins - 1))
+        # From both ends, where x and 1 − x are exact, so that neither logarithm loses precision near its end.
+        theta = tf.clip_by_value(scaled - bin_, 0.0, 1.0)
+        rest = tf.clip_by_value((1.0 - x) * self.num_bins - (self.num_bins - 1.0 - bin_), 0.0, 1.0)
         least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
-        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + inside, above - inside))
+        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + width * theta, beyond + width * rest))
         log_det = tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest
-        outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
         return log_f - log_rest, self._sum(tf.where(outside, tf.constant(-math.inf, x.dtype), log_det))
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        _, below, above = self._tables()
-        edges = tf.math.log(below[:, 1:]) - tf.math.log(above[:, 1:])
+        _, below, beyond = self._tables()
+        edges = tf.math.log(below[:, 1:]) - tf.math.log(beyond[:, :-1])
         channels = z.shape[-1]
         rows = tf.transpose(tf.reshape(z, [-1, channels]))
         places = tf.transpose(tf.searchsorted(edges, rows, side="right"))
         bin_ = tf.reshape(places, tf.shape(z))
-        width, low, high = self._at(bin_)
-        upper = z > 0.0
-        theta = tf.where(upper, (high - tf.sigmoid(-z)) / width, (tf.sigmoid(z) - low) / width)
+        width, low, beyond = self._at(bin_)
+        theta = tf.where(z > 0.0, 1.0 - (tf.sigmoid(-z) - beyond) / width, (tf.sigmoid(z) - low) / width)
+        theta = tf.clip_by_value(theta, 0.0, 1.0)  # in a bin that is rarer than rounding it can be anything
         x = (tf.cast(bin_, z.dtype) + theta) / self.num_bins
         slope = tf.math.log_sigmoid(z) + tf.math.log_sigmoid(-z) - tf.math.log(width) - math.log(self.num_bins)
         return x, self._sum(slope)
 
     def _tables(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The probability of each bin [c, n], of all bins below it, and of it and all above."""
+        """The probability of each bin [c, n], of all bins below it, and of all above it."""
         exact = tf.cast(self.probabilities, tf.float64)
-        below, above = (tf.cumsum(exact, axis=-1, exclusive=end, reverse=not end) for end in (True, False))
-        return tf.convert_to_tensor(self.probabilities), tf.cast(below, self.dtype), tf.cast(above, self.dtype)
+        below, beyond = (tf.cumsum(exact, axis=-1, exclusive=True, reverse=reverse) for reverse in (False, True))
+        return tf.convert_to_tensor(self.probabilities), tf.cast(below, self.dtype), tf.cast(beyond, self.dtype)
 
     def _at(self, bin_: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The tables' entries for the bins [..., c] of values."""

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp import checks
+from tfp_nvp.bijectors._approach import clamp
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
 
 
@@ -18,8 +21,11 @@ class Sinh(Bijector):
     Its inverse z = asinh(x) is the identity near zero and a logarithm far out, so that a flow can fit heavy tails and
     outliers.
 
+    For latents up to ±m, m = 86.6 in float32 and 707.6 in float64 (sinh(m) is a quarter of the greatest number),
+    `inverse(forward(z))` is z within 8 eps (1 + |z|). Beyond, both directions and their log-dets are constant.
+
     Args:
-      mask: boolean [d], `True` where the map applies.
+      mask: boolean [d], `True` (or 1) where the map applies.
 
     >>> float(Sinh([True]).inverse(tf.constant([1e6]))[0]) < 15
     True
@@ -28,19 +34,21 @@ class Sinh(Bijector):
     """
 
     def __init__(self, mask: Any, *, dtype: Any = "float32", name: str = "sinh"):
-        mask = np.asarray(mask)
-        if mask.dtype != bool or mask.ndim != 1:
-            raise TypeError(f"`mask` must be a boolean vector; got {mask.dtype} of shape {mask.shape}.")
+        mask = checks.mask("mask", mask, 1)
         super().__init__(event_shape=mask.shape, dtype=dtype, name=name)
         self._mask = mask
+        self._most = float(np.arcsinh(float(np.finfo(self.dtype.as_numpy_dtype).max) / 4))
+
+    def _keeps(self, values: Range) -> bool:
+        return bool(np.all(np.isin(values.low, (-np.inf, 0.0)) & np.isin(values.high, (0.0, np.inf))))
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        inner = tf.where(self._mask, z, tf.zeros_like(z))
+        inner = clamp(tf.where(self._mask, z, tf.zeros_like(z)), -self._most, self._most)
         return tf.where(self._mask, tf.sinh(inner), z), tf.reduce_sum(_log_cosh(inner), axis=-1)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         inner = tf.where(self._mask, x, tf.zeros_like(x))
-        z = asinh(inner)
+        z = clamp(asinh(inner), -self._most, self._most)
         return tf.where(self._mask, z, x), -tf.reduce_sum(_log_cosh(z), axis=-1)
 
 

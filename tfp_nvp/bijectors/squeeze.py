@@ -37,16 +37,14 @@ class Squeeze(Bijector):
 
     def __init__(self, factor: int = 2, *, order: str = "raster", name: str = "squeeze"):
         self.factor = checks.integer("factor", factor, 2)
-        if order not in ORDERS:
-            raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
-        self.order = order
+        self.order = checks.choice("order", order, ORDERS)
         super().__init__(min_event_ndims=3, is_constant_jacobian=True, name=name)
-        places = [(i, j) for i in range(factor) for j in range(factor)]
+        places = [(i, j) for i in range(self.factor) for j in range(self.factor)]
         chosen = places
         if order == "checkerboard":
             chosen = sorted(places, key=lambda place: sum(place) % 2)
         elif order == "dispersed":
-            chosen = _dispersed(places, factor)
+            chosen = _dispersed(places, self.factor)
         self._places = tuple(places.index(place) for place in chosen)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -91,6 +89,10 @@ class Squeeze(Bijector):
                 f"{self.factor**2} channels; got {sizes}."
             )
         return [height * self.factor, width * self.factor, channels // self.factor**2]
+
+    @property
+    def _is_permutation(self) -> bool:
+        return True
 
     def _known(self, shape: tf.TensorShape) -> list[int]:
         if not shape.is_fully_defined():

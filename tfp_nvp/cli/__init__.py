@@ -5,6 +5,7 @@ It checks its input before it imports TensorFlow.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as error:
         _fail(f"The command line needs its extras ({error.name} is missing): pip install 'tfp-nvp[cli]'")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not set(arguments) - {"--debug"}:
+        arguments = ["--help"]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -32,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except click.ClickException as error:
         _fail(error.format_message())
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+    except BrokenPipeError:  # who read the output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
         if "--debug" in arguments:
             raise
         _fail(_in_words(error))
@@ -41,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _in_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
-    return str(error) or type(error).__name__
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}. `tfp-nvp --debug` shows where it came from."
 
 
 def _warn(message: Warning | str, category: type[Warning], *args: Any, **kwargs: Any) -> None:

@@ -13,9 +13,11 @@ import click
 import numpy as np
 
 from tfp_nvp import __version__
+from tfp_nvp._names import VECTOR_FLOWS
+from tfp_nvp.checks import local_path
 from tfp_nvp.cli import images, models, outputs, tables
 from tfp_nvp.cli.demo import run as run_demo
-from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_support
+from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_periodic, parse_support, say
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -30,6 +32,28 @@ class Names(click.ParamType):
         if not all(names) or len(set(names)) != len(names):
             self.fail(f"{value!r} must be different column names with commas between, such as a,b,c.", param, ctx)
         return names
+
+
+class LocalPath(click.Path):
+    """A path on this machine's file systems."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        try:
+            local_path(param.name, value)
+        except (TypeError, ValueError) as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Fraction(click.FloatRange):
+    """A float range without NaN, which is neither below nor above a bound."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        return number if number == number else self.fail(f"{value!r} is not a number.", param, ctx)
 
 
 def _data_options(command: Any) -> Any:
@@ -47,11 +71,11 @@ def _data_options(command: Any) -> Any:
 
 
 def _out_option(what: str) -> Any:
-    return click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help=what)
+    return click.option("--out", "-o", required=True, type=LocalPath(), help=what)
 
 
 _seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-_path = click.Path(path_type=Path)
+_path = LocalPath()
 
 
 @click.group(context_settings=_CONTEXT, no_args_is_help=False)
@@ -64,7 +88,7 @@ def tfp_nvp(debug: bool) -> None:
 @tfp_nvp.command(short_help="Fit a flow to a table; write model, numbers, pictures.")
 @click.argument("data", type=_path)
 @_out_option("A new folder for the model, metrics.json and pictures.")
-@click.option("--flow", help=f"One of {', '.join(models.FLOWS)}; by default what suits the data's shape and size.")
+@click.option("--flow", help=f"One of {', '.join(VECTOR_FLOWS)}; by default what suits the data's shape and size.")
 @_data_options
 @click.option(
     "--support",
@@ -73,15 +97,27 @@ def tfp_nvp(debug: bool) -> None:
     help="Hard bounds, of one column or all; either end may be empty.",
 )
 @click.option(
-    "--validation-split",
-    type=click.FloatRange(0, 0.9, min_open=True),
-    help="Of the rows that are not held out; decides when to stop. By default 0.2 of fewer than 5,000 rows, else 0.1.",
+    "--periodic",
+    multiple=True,
+    metavar="[NAME=]LOW:HIGH",
+    help="Both ends are one point, as hour=0:24; of one column or all.",
 )
 @click.option(
-    "--test-split", type=click.FloatRange(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL."
+    "--validation-split",
+    type=Fraction(0, 0.9, min_open=True),
+    help="Of the rows that are not held out; decides when to stop. By default 0.2 of fewer than 5,000 rows, else 0.1.",
 )
+@click.option("--test-split", type=Fraction(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
 @click.option("--batch-size", type=click.IntRange(1))
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds for the fit; keeps the best so far."
+)
+@click.option(
+    "--checkpoint-dir",
+    type=_path,
+    help="A folder for the state of the fit. The same command, after it was killed or out of time, goes on from there.",
+)
 @_seed_option
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def fit(
@@ -93,6 +129,7 @@ def fit(
     key: str | None,
     header: bool | None,
     support: tuple[str, ...],
+    periodic: tuple[str, ...],
     validation_split: float | None,
     test_split: float,
     seed: int,
@@ -106,10 +143,13 @@ def fit(
     columns, conditions = _chosen(table, columns, condition_columns)
     x = table.varying(columns)
     condition = table.varying(conditions) if conditions else None
-    bounds = parse_support(support, columns, x)
+    bounds, periods = parse_support(support, columns, x), parse_periodic(periodic, columns)
     split = Split.of(len(x), test=test_split, validation=validation_split, columns=len(columns), seed=seed)
     options = {name: value for name, value in options.items() if value is not None}
-    model, metrics = fit_table(x, condition, split, recipe, bounds, columns, conditions, quiet=quiet, **options)
+    model, metrics = fit_table(
+        x, condition, split, recipe, bounds, columns, conditions, quiet=quiet, periodic=periods, **options
+    )
+    say("Drawing pictures", quiet)
     with outputs.new_folder(out) as folder:
         fit_outputs(model, x, condition, {"data": data.name} | metrics, seed, folder)
     _say_fit(metrics, out, quiet)
@@ -147,9 +187,11 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
     if as_json:
-        _echo_json({"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits})
+        draws = {"noise_draws": fitted.noise_draws} if fitted.noise_draws else {}
+        _echo_json({"rows": len(x), "nll": nll, "standard_error": error, "bits_per_dim": bits} | draws)
         return
-    click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows)")
+    noisy = ", of values on a grid with noise of one step" if fitted.noise_draws else ""
+    click.echo(f"NLL            {nll:.4f} ± {error:.4f} nats ({len(x):,} rows{noisy})")
     click.echo(f"bits per dim   {bits:.4f}")
 
 
@@ -161,7 +203,14 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
 @_out_option("A new .csv, .tsv, .parquet or .npy file.")
 @click.option("--condition", "condition_file", type=_path, help="A table with the condition's columns.")
 @_seed_option
-def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: int) -> None:
+@click.option(
+    "--round/--no-round",
+    "round_",
+    default=True,
+    show_default=True,
+    help="Whether columns whose data lie on a grid, such as integers, get values of the grid.",
+)
+def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: int, round_: bool) -> None:
     """Draw samples from MODEL (a fit's folder or .keras file) into a table."""
     tables.check_writable(out)
     outputs.check_free(out)
@@ -171,12 +220,13 @@ def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: in
         needs = "needs a condition: give a table of it with --condition"
         raise ValueError(f"{model}: the model {needs if table is None else 'takes no condition'}.")
     names = fitted.columns or [f"x{i + 1}" for i in range(fitted.size)]
+    outputs.check_space(n * (1 if table is None else len(table.frame)), len(names), out)
     if table is None:
-        values = fitted.sample(n, seed)
+        values = fitted.sample(n, seed, round=round_)
     else:
         conditions = fitted.condition_columns or table.columns
         condition = table.select(conditions)
-        drawn = fitted.sample(n, seed, condition).reshape(-1, fitted.size)
+        drawn = fitted.sample(n, seed, condition, round=round_).reshape(-1, fitted.size)
         values, names = np.hstack([np.repeat(condition, n, axis=0), drawn]), [*conditions, *names]
     with outputs.new_file(out) as file:
         tables.write_table(values, names, file)
@@ -202,22 +252,53 @@ def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
     click.echo(f"Pictures: {out}")
 
 
+_keep_option = click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Remove all versions but so many of the newest, and those with labels. All stay by default.",
+)
+
+
+def _keep_newest(folder: Path, keep: int | None) -> None:
+    from tfp_nvp import serving
+
+    removed = [] if keep is None else serving.remove_old_versions(folder, keep)
+    if removed:
+        click.echo(f"Removed: {', '.join(f'{folder}/{version}' for version in removed)}")
+
+
 @tfp_nvp.command(short_help="Write a SavedModel for TensorFlow Serving.")
 @click.argument("model", type=_path)
 @click.argument("out", type=_path)
 @click.option("--label", "labels", multiple=True, help="A name for this version, such as canary; may be repeated.")
+@_keep_option
 @click.option(
     "--weights-dtype", type=click.Choice(["float16", "bfloat16"]), help="Store weights in half the bytes or less."
 )
-def export(model: Path, out: Path, labels: tuple[str, ...], weights_dtype: str | None) -> None:
+@click.option(
+    "--format", "formats", type=click.Choice(["c"]), multiple=True, help="Also write assets.extra/model.c, in C99."
+)
+def export(
+    model: Path,
+    out: Path,
+    labels: tuple[str, ...],
+    keep: int | None,
+    weights_dtype: str | None,
+    formats: tuple[str, ...],
+) -> None:
     """Write MODEL as the next version in the folder OUT, for TensorFlow Serving."""
     fitted = models.load_model(model, images=True)
     from tfp_nvp import serving
 
-    version = serving.export(fitted.flow, out, labels=labels, weights_dtype=weights_dtype, card=fitted.about())
+    version = serving.export(
+        fitted.flow, out, labels=labels, weights_dtype=weights_dtype, formats=formats, card=fitted.about()
+    )
     click.echo(f"Exported: {version}")
+    _keep_newest(out, keep)
     card: dict[str, Any] = serving.read_card(version) or {}
     click.echo(f"Size: {card['size']['total']:,} bytes, of which the graph {card['size']['files']['saved_model.pb']:,}")
+    for path in card["translations"]:
+        click.echo(f"Also: {version / path}")
     if weights_dtype is not None:
         error = card["weights"]
         click.echo(
@@ -239,15 +320,28 @@ def _as_before(at_first: Any) -> str:
 @click.option("--port", type=click.IntRange(1, 65535), show_default=_as_before(8500), help="Of gRPC.")
 @click.option("--rest-port", type=click.IntRange(1, 65535), show_default=_as_before(8501), help="Of REST.")
 @click.option(
-    "--max-batch-size", type=click.IntRange(1), show_default=_as_before(1024), help="Rows of one request or run."
+    "--name", show_default=_as_before("DIR's"), help="Of the Deployment, the Service and the compose project."
+)
+@click.option(
+    "--batching/--no-batching",
+    default=None,
+    show_default=_as_before("off"),
+    help="Whether to merge requests, for a GPU. A request of no rows, of any client, can then stop the server.",
+)
+@click.option(
+    "--max-batch-size",
+    type=click.IntRange(1),
+    show_default=_as_before(1024),
+    help="With --batching: rows of one request or run.",
 )
 @click.option(
     "--batch-timeout-micros",
     type=click.IntRange(0),
     show_default=_as_before(1000),
-    help="How long a request waits for others.",
+    help="With --batching: how long a request waits for others.",
 )
-@click.option("--image-tag", show_default=_as_before("latest"), help="Of the container image tensorflow/serving.")
+@click.option("--image-tag", show_default=_as_before("2.20.0"), help="Of the container image tensorflow/serving.")
+@_keep_option
 @click.option("--overwrite", is_flag=True, help="Replace all files that you have changed.")
 @click.option(
     "--overwrite-file", "overwritten", multiple=True, metavar="NAME", help="Replace this one. May be given again."
@@ -257,6 +351,7 @@ def serve(
     models_folder: Path,
     out: Path,
     port: int | None,
+    keep: int | None,
     write_only: bool,
     overwrite: bool,
     overwritten: tuple[str, ...],
@@ -275,8 +370,12 @@ def serve(
 
     options["overwrite"] = overwrite or overwritten
     deployment = serving.write_deployment(models_folder, out, grpc_port=port, **options)
+    for folder in deployment.models.values():
+        _keep_newest(folder, keep)
     click.echo(f"Models: {', '.join(deployment.models)}")
     click.echo(f"Configuration: {out}")
+    for notice in deployment.notices:
+        click.echo(notice)
     if deployment.kept:
         click.echo(f"Kept as you changed them: {', '.join(deployment.kept)}")
     if shutil.which(deployment.command[0]) is None:
@@ -357,6 +456,7 @@ def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:
     nll = metrics["nll"]
     if nll["test"] is not None:
         click.echo(
-            f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows)"
+            f"Test NLL: {nll['test']:.4f} ± {nll['test_standard_error']:.4f} nats ({metrics['rows']['test']:,} rows"
+            f"{', of values on a grid with noise of one step' if nll['noise_draws'] else ''})"
         )
     click.echo(f"Model, metrics.json and pictures: {out}")

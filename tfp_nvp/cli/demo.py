@@ -38,6 +38,9 @@ def run(out: Path, saved_models: Path, *, epochs: int | None, seed: int) -> None
       epochs: maximum number; by default `fit`'s.
       seed: of splits, weights and samples.
     """
+    for folder in (out, saved_models):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is not a folder. Choose another place.")
     start_tensorflow()
     pictures = [
         _run_one(name, table, columns, out, saved_models, epochs, seed)
@@ -60,7 +63,7 @@ def _run_one(
     split = Split.of(
         len(table), test=0.5 if name == "two_moons" else 0.2, validation=None, columns=len(columns), seed=seed
     )
-    options = {} if epochs is None else {"epochs": epochs}
+    options: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     model, metrics = fit_table(table, None, split, None, None, columns, [], quiet=False, **options)
     with outputs.new_folder(folder, replace=True) as temporary:
         fit_outputs(model, table, None, {"data": name} | metrics, seed, temporary)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
+import pandas as pd
 
 from tfp_nvp.cli import outputs
 from tfp_nvp.cli.models import Model, draw_corner, draw_density, start_tensorflow
@@ -62,11 +65,9 @@ def parse_support(texts: Sequence[str], columns: Sequence[str], x: np.ndarray) -
         return None
     low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
     for text in texts:
-        name, _, interval = text.rpartition("=")
-        if name and name not in columns:
-            raise ValueError(f"--support: unknown column {name!r}; the modelled columns are {', '.join(columns)}.")
+        name, interval = _named("--support", text, columns)
         where = slice(None) if not name else list(columns).index(name)
-        low[where], high[where] = _interval(text, interval)
+        low[where], high[where] = _interval("--support", text, interval)
     outside = np.argwhere((x < low) | (x > high))
     if len(outside):
         row, column = outside[0]
@@ -75,6 +76,30 @@ def parse_support(texts: Sequence[str], columns: Sequence[str], x: np.ndarray) -
             f"[{low[column]:g}, {high[column]:g}]; so are {len(outside) - 1} more value(s)."
         )
     return low, high
+
+
+def parse_periodic(texts: Sequence[str], columns: Sequence[str]) -> dict[str, tuple[float, float]] | None:
+    """Parses "LOW:HIGH" and "NAME=LOW:HIGH" to the ends of periods, by column.
+
+    Raises:
+      ValueError: for other texts, infinite ends, or unknown columns.
+    """
+    periods: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, interval = _named("--periodic", text, columns)
+        ends = _interval("--periodic", text, interval)
+        if not np.isfinite(ends).all():
+            raise ValueError(f"--periodic: {text!r} must have two ends, which are one point, such as hour=0:24.")
+        periods |= dict.fromkeys([name] if name else columns, ends)
+    return periods or None
+
+
+def _named(option: str, text: str, columns: Sequence[str]) -> tuple[str, str]:
+    """The name of "NAME=LOW:HIGH", "" without one, and the rest."""
+    name, _, interval = text.rpartition("=")
+    if name and name not in columns:
+        raise ValueError(f"{option}: unknown column {name!r}; the modelled columns are {', '.join(columns)}.")
+    return name, interval
 
 
 def fit_table(
@@ -87,19 +112,24 @@ def fit_table(
     condition_columns: list[str],
     *,
     quiet: bool,
+    periodic: dict[str, tuple[float, float]] | None = None,
+    checkpoint_dir: Path | None = None,
     **options: Any,
 ) -> tuple[Model, dict[str, Any]]:
     """Fits a model to a table; returns it and the content of `metrics.json`."""
+    say("Starting TensorFlow", quiet or not sys.stderr.isatty())  # in a file a refusal is one line
     nvp = start_tensorflow()
     started = time.perf_counter()
     flow = nvp.training.fit(
-        x[split.fitted],
-        None if condition is None else condition[split.fitted],
+        pd.DataFrame(x[split.fitted], columns=columns),
+        None if condition is None else pd.DataFrame(condition[split.fitted], columns=condition_columns),
         flow=None if recipe is None else getattr(nvp.flows, recipe),
         support=support,
+        periodic=periodic,
         validation_split=split.validation,
         seed=split.seed,
         verbose=0 if quiet else 1,
+        checkpoint_dir=checkpoint_dir,
         **options,
     )
     seconds = time.perf_counter() - started
@@ -112,6 +142,7 @@ def fit_table(
         "columns": columns,
         "condition_columns": condition_columns,
         "support": None if support is None else [list(map(float, bound)) for bound in support],
+        "periodic": periodic,
         "flow": recipe or "default",
         "distribution": flow.distribution.name.rstrip("/"),
         "trainable_parameters": int(sum(np.prod(v.shape, dtype=int) for v in flow.trainable_variables)),
@@ -119,10 +150,16 @@ def fit_table(
         "validation_split": split.validation,
         "test_split": split.test_split,
         **options,
-        **_best_epoch(model.history, test),
+        **_best_epoch(model.history, test, model.noise_draws),
         "seconds": round(seconds, 2),
         "versions": outputs.versions(),
     }
+
+
+def say(text: str, quiet: bool) -> None:
+    """Says on stderr what is going on."""
+    if not quiet:
+        click.echo(text, err=True)
 
 
 def fit_outputs(
@@ -139,7 +176,9 @@ def fit_outputs(
         draw_density(model, x, model.columns, folder / "density.png")
 
 
-def _best_epoch(history: dict[str, list[float]], test: tuple[float, float] | tuple[None, None]) -> dict[str, Any]:
+def _best_epoch(
+    history: dict[str, list[float]], test: tuple[float, float] | tuple[None, None], noise_draws: int
+) -> dict[str, Any]:
     """Epochs run, and NLL in nats: training (averaged over the best epoch), validation at the best epoch, and test."""
     training = history.get("nll", history["loss"])
     validation = history.get("val_nll", history.get("val_loss"))
@@ -153,16 +192,17 @@ def _best_epoch(history: dict[str, list[float]], test: tuple[float, float] | tup
             "validation": float(validation[best]) if validation else None,
             "test": test[0],
             "test_standard_error": test[1],
+            "noise_draws": noise_draws,  # of values on a grid, for validation and test
         },
     }
 
 
-def _interval(text: str, interval: str) -> tuple[float, float]:
+def _interval(option: str, text: str, interval: str) -> tuple[float, float]:
     low, colon, high = interval.partition(":")
     try:
         bounds = float(low or "-inf"), float(high or "inf")
     except ValueError:
         bounds = np.nan, np.nan
     if not colon or not bounds[0] < bounds[1]:
-        raise ValueError(f"--support: {text!r} must be LOW:HIGH or NAME=LOW:HIGH with LOW < HIGH, such as age=0:120.")
+        raise ValueError(f"{option}: {text!r} must be LOW:HIGH or NAME=LOW:HIGH with LOW < HIGH, such as age=0:120.")
     return bounds

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tfp_nvp.cli.tables import unreadable
 
 _AT_ONCE = 2_000_000  # numbers in a batch, to bound memory
 
@@ -43,8 +44,10 @@ def read_images(path: Path, key: str | None, condition_key: str | None) -> Image
         return None
     try:
         array, condition, names = _read_arrays(path, key, condition_key)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name}: can't be read as {path.suffix}: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # of a broken file, NumPy raises many others than ValueError
+        raise unreadable(path, error) from error
     if array is None or array.ndim not in (3, 4):
         return None
     if array.dtype.kind not in "ui" or not array.size:

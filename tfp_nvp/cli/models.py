@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tfp_nvp._names import IMAGE_FLOWS, NAMES
+from tfp_nvp._names import VECTOR_FLOWS, recipe_called
 
-# The recipes for vectors, from the table of names, so that a wrong name is refused before TensorFlow starts.
-FLOWS = tuple(name for name in NAMES["tfp_nvp.flows"] if name not in IMAGE_FLOWS)
 _SAMPLE_BATCH = 50_000  # samples drawn at once, to bound memory
 _DRAWN = 10_000  # rows and samples in a picture
 
@@ -43,10 +40,9 @@ def flow_name(name: str) -> str:
     Raises:
       ValueError: with the known names.
     """
-    plain = {known.lower(): known for known in FLOWS}
-    recipe = plain.get(name.lower().replace("-", "").replace("_", ""))
+    recipe = recipe_called(name)
     if recipe is None:
-        raise ValueError(f"unknown flow {name!r}; the flows are {', '.join(FLOWS)}.")
+        raise ValueError(f"unknown flow {name!r}; the flows are {', '.join(VECTOR_FLOWS)}.")
     return recipe
 
 
@@ -102,20 +98,50 @@ class Model:
         inputs = self._cast(x) if condition is None else (self._cast(condition), self._cast(x))
         return np.asarray(self.flow.predict(inputs, batch_size=4096, verbose=0), dtype=np.float64)
 
+    @property
+    def schema(self) -> Any:
+        """What the model knows of the columns; None if nothing."""
+        return self.flow.schema
+
+    @property
+    def noise_draws(self) -> int:
+        """The number of draws of the noise of values on a grid over which an NLL is the mean; 0 without a grid."""
+        return 0 if self.schema is None else self.schema.noise_draws
+
     def nll(self, x: np.ndarray, condition: np.ndarray | None = None) -> tuple[float, float]:
-        """Mean negative log-likelihood of rows, and its standard error, in nats."""
-        values = -self.log_prob(x, condition)
+        """Mean negative log-likelihood of rows, and its standard error, in nats.
+
+        Values on a grid get uniform noise of one step, as in `FlowModel.evaluate`: the mean over `noise_draws`.
+        """
+        if not self.noise_draws:
+            values = -self.log_prob(x, condition)
+        else:
+            noisy = (np.asarray(self.schema.with_noise(self._cast(x), [draw, 1])) for draw in range(self.noise_draws))
+            values = -np.mean([self.log_prob(rows, condition) for rows in noisy], axis=0)
         error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
         return float(values.mean()), float(error)
 
-    def sample(self, n: int, seed: int, condition: np.ndarray | None = None) -> np.ndarray:
-        """Draws n samples [n, d]; with a condition [m, c], n for each of its rows: [m, n, d]."""
+    def sample(self, n: int, seed: int, condition: np.ndarray | None = None, *, round: bool = True) -> np.ndarray:
+        """Draws n samples [n, d]; with a condition [m, c], n for each of its rows: [m, n, d].
+
+        Values of grid columns are on the grid, in float64, unless `round` is false.
+        """
         per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
         keywords = {} if condition is None else {"condition": self._cast(condition)}
-        draws = [self.flow.sample(size, seed=int(s), **keywords) for size, s in zip(sizes, seeds, strict=True)]
+        rounding = {}
+        if self.schema is not None:
+            rounding["round"] = False
+        draws = [
+            self.flow.sample(size, seed=int(s), **keywords, **rounding) for size, s in zip(sizes, seeds, strict=True)
+        ]
         samples = np.concatenate(draws)
+        if round and self.schema is not None and self.schema.has_grid:
+            samples = self.schema.round(samples.astype(np.float64)).numpy()
+            digits = 12 - int(np.ceil(np.log10(np.abs(samples).max() + 1e-300)))  # 0.57, not 0.5700000000000001
+            on_grid = np.asarray(self.schema.step) > 0
+            samples = np.where(on_grid, np.round(samples, digits), samples)
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:
@@ -128,6 +154,7 @@ class Model:
             "rows": self.metrics.get("rows"),
             "test_nll": nll.get("test"),
             "test_standard_error": nll.get("test_standard_error"),
+            "test_nll_noise_draws": nll.get("noise_draws"),
         }
         return {name: value for name, value in facts.items() if value}
 
@@ -137,7 +164,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Exported(Model):
-    """An exported model, without names of columns. `flow` is a `ServedFlow`."""
+    """An exported model. `flow` is a `ServedFlow`."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -159,6 +186,17 @@ class Exported(Model):
         if card is not None:
             return card["data"]["levels"]
         return dtype.max + 1 if dtype.is_integer else None  # without a card: the most that it can have
+
+    @property
+    def schema(self) -> Any:
+        from tfp_nvp import serving
+        from tfp_nvp.training import Schema
+
+        card = serving.read_card(self.flow.folder) or {}
+        return None if card.get("schema") is None else Schema.from_config(card["schema"])
+
+    def _cast(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(self.flow.event_dtype.as_numpy_dtype)
 
     def log_prob(self, x: np.ndarray, condition: np.ndarray | None = None) -> np.ndarray:
         log_probs = [
@@ -185,7 +223,9 @@ def load_scorer(path: str | Path) -> Model:
     start_tensorflow()
     from tfp_nvp import serving
 
-    return Exported(serving.load(path))
+    flow = serving.load(path)
+    names = flow.columns
+    return Exported(flow, list(names.get("x", [])), list(names.get("condition", [])))
 
 
 def load_model(path: str | Path, *, images: bool = False) -> Model:
@@ -202,17 +242,51 @@ def load_model(path: str | Path, *, images: bool = False) -> Model:
     start_tensorflow()
     import keras
 
+    from tfp_nvp._limits import read_config
     from tfp_nvp.training import FlowModel
 
     try:
+        _check_name(read_config(file))
         flow = keras.saving.load_model(file)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of a broken file, Keras raises many others than ValueError
         raise ValueError(f"{file}: not a model that can be loaded: {error}") from error
     if not isinstance(flow, FlowModel) or len(flow.distribution.event_shape) not in ((1, 3) if images else (1,)):
         raise ValueError(f"{file}: not a FlowModel over vectors, but a {type(flow).__name__}.")
-    notes = file.with_name("metrics.json")
-    written = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
-    return Model(flow, written.get("columns", []), written.get("condition_columns", []), metrics=written)
+    written = _metrics(file.with_name("metrics.json"))
+    columns, conditions = _names(flow.schema, written)
+    return Model(flow, columns, conditions, metrics=written)
+
+
+def _check_name(config: Any) -> None:
+    """Refuses another model than a `FlowModel` before it is built."""
+    name, expected = config.get("registered_name") if isinstance(config, dict) else None, "tfp_nvp>FlowModel"
+    if name != expected:
+        raise ValueError(f"its model is a {name!r}, not a {expected!r}.")
+
+
+def _names(schema: Any, written: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Names of columns and of the condition's, of the model itself; of metrics.json for one that has none."""
+    if schema is not None and (schema.columns or schema.condition_columns):
+        return list(schema.columns or []), list(schema.condition_columns or [])
+    return written.get("columns", []), written.get("condition_columns", [])
+
+
+def _metrics(file: Path) -> dict[str, Any]:
+    """The content of the metrics.json beside a model; empty if there is none.
+
+    Raises:
+      ValueError: if it is not what `fit` writes.
+    """
+    if not file.exists():
+        return {}
+    try:
+        written = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: not a JSON object: {error}") from error
+    lists = [written.get(f"{of}columns", []) if isinstance(written, dict) else None for of in ("", "condition_")]
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
+        raise ValueError(f"{file}: not a JSON object with lists of names of columns. Remove it to do without names.")
+    return written
 
 
 def draw_corner(

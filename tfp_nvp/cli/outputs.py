@@ -14,6 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+_BYTES_IN_MEMORY = 24  # of a number: drawn, as float64, and in the table
+_BYTES_IN_A_FILE = 4  # of a number, at least
+
 
 def check_free(path: str | Path) -> Path:
     """Returns `path` if it can be written and is missing or an empty folder.
@@ -30,6 +33,34 @@ def check_free(path: str | Path) -> Path:
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise PermissionError(f"{path} can't be written: {parent} is not a folder that may be written to.")
     return path
+
+
+def check_space(rows: int, columns: int, path: Path) -> None:
+    """Refuses a table that fits neither into the memory nor onto the disk, before it is drawn.
+
+    Raises:
+      ValueError: with what it takes and what is free.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    for what, each, free in (
+        ("memory", _BYTES_IN_MEMORY, _free_memory()),
+        ("disk", _BYTES_IN_A_FILE, shutil.disk_usage(folder).free or 2**62),  # 0 of what is no disk
+    ):
+        needed = rows * columns * each
+        if needed > free:
+            raise ValueError(
+                f"{rows:,} rows of {columns} column(s) take about {needed / 1e9:,.1f} GB of {what}; "
+                f"{free / 1e9:,.1f} GB are free. Draw fewer at a time, each with another --seed."
+            )
+
+
+def _free_memory() -> int:
+    """The bytes of memory that are free, without what the system could free; 2⁶² where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+    except (OSError, StopIteration, ValueError):
+        return 2**62
 
 
 @contextmanager

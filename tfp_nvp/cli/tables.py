@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import warnings
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +94,10 @@ def read_table(path: str | Path, *, key: str | None = None, header: bool | None 
       ValueError: if its content does not match its suffix, or is empty.
     """
     path = Path(path)
+    if key is not None and path.suffix.lower() != ".npz":
+        raise ValueError(f"{path.name}: --key chooses an array of an .npz file, which this is not. Leave it out.")
+    if header is not None and path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        raise ValueError(f"{path.name}: --header and --no-header are for text, which this is not. Leave them out.")
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path.name}: unknown kind of file; the suffix must be one of {', '.join(_READERS)}.")
@@ -104,12 +107,20 @@ def read_table(path: str | Path, *, key: str | None = None, header: bool | None 
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = reader(path, key, header)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, pd.errors.ParserWarning) as error:
-        raise ValueError(f"{path.name}: can't be read as {path.suffix}: {error}") from error
+    except Exception as error:  # of a broken file, NumPy and pandas raise many others than ValueError
+        raise unreadable(path, error) from error
     if not frame.size:
         raise ValueError(f"{path.name}: the table has no rows.")
     frame.columns = [str(name).strip() for name in frame.columns]
     return Table(path.name, frame)
+
+
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """The error for a file whose content does not match its suffix."""
+    reason = str(error) or type(error).__name__
+    if "allow_pickle" in reason:  # NumPy's way out of it is no option here
+        reason = "it is broken, or holds Python objects"
+    return ValueError(f"{path.name}: can't be read as {path.suffix}: {reason}")
 
 
 def write_table(values: np.ndarray, names: Sequence[str], path: Path) -> None:

@@ -56,7 +56,7 @@ class Conditioner(Captured, keras.layers.Layer):
         return keras.initializers.RandomUniform(-1e-3, 1e-3, seed=self._seed(index))
 
     def _seed(self, index: int) -> int | None:
-        return None if self.seed is None else self.seed + index
+        return None if self.seed is None else self.seed + int(index)
 
 
 class ImageConditioner(Conditioner, abc.ABC):
@@ -70,10 +70,21 @@ class ImageConditioner(Conditioner, abc.ABC):
         """The raw numbers of an image, whose channels include the condition's."""
 
 
+def call_network(network: keras.layers.Layer, event: Any, condition: Any = None) -> Any:
+    """Passes the condition by keyword if `call` has such an argument, else in a list `[event, condition]`."""
+    if condition is None:
+        return network(event)
+    if "condition" in network.call_signature_parameters:
+        return network(event, condition=condition)
+    return network([event, condition])
+
+
 def _config_of(value: Any) -> Any:
     """An argument as Keras writes it into a config."""
     if isinstance(value, keras.regularizers.Regularizer):
         return keras.regularizers.serialize(value)
+    if isinstance(value, keras.layers.Layer):
+        return keras.saving.serialize_keras_object(value)
     if callable(value):
         return keras.activations.serialize(value)
     if isinstance(value, (list, tuple, range, np.ndarray)):

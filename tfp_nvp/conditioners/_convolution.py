@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._finite import held
 
 
 class Convolution(keras.layers.Layer):
@@ -78,7 +79,7 @@ class ZeroConvolution(Convolution):
         self.log_scale = self.add_weight(shape=(self.filters,), initializer="zeros", name="log_scale")
 
     def call(self, inputs: Any) -> Any:
-        return super().call(inputs) * keras.ops.exp(3.0 * keras.ops.convert_to_tensor(self.log_scale))
+        return held(super().call(inputs) * keras.ops.exp(3.0 * keras.ops.convert_to_tensor(self.log_scale)))
 
 
 def with_a_row(network: Callable[[Any], Any], image: Any) -> Any:

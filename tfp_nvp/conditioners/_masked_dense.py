@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from tfp_nvp import checks, masks
+from tfp_nvp._finite import held
 
 #: A matrix of at least WIDE inputs, and outputs of a plane, is split into NUM_BLOCKS blocks of inputs. Smaller ones
 #: are faster whole.
@@ -68,6 +69,7 @@ class MaskedDense(keras.layers.Layer):
         return kernel * keras.ops.cast(self.mask, kernel.dtype)
 
     def call(self, inputs: Any) -> Any:
+        inputs = held(inputs)
         wide = min(inputs.shape[-1], self.units // self.num_planes) >= WIDE
         return (self._sum_of_blocks(inputs) if wide else keras.ops.matmul(inputs, self.masked_kernel())) + self.bias
 

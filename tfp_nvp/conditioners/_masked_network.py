@@ -93,8 +93,8 @@ class MaskedNetwork(Conditioner, abc.ABC):
 
     def call(self, inputs: Any, condition: Any = None) -> Any:
         contexts = self.contexts(condition)
-        outputs = self.evaluate(self._sort(join(inputs)), lambda layer, h: (layer(h), contexts.get(layer)))
-        return self._unsort(outputs)
+        outputs = self.evaluate(self.sort(join(inputs)), lambda layer, h: (layer(h), contexts.get(layer)))
+        return self._unsort_planes(outputs)
 
     def contexts(self, condition: Any) -> dict[MaskedDense, Any]:
         """The contribution of the condition [n, ...] to the units of each layer, [n, units]."""
@@ -106,15 +106,20 @@ class MaskedNetwork(Conditioner, abc.ABC):
         pairs = zip(self.masked_layers, self.condition_layers, strict=True)
         return {layer: of_condition(join(condition)) for layer, of_condition in pairs if of_condition is not None}
 
-    def _sort(self, inputs: Any) -> Any:
-        return inputs if self.order is None else _take(inputs, np.array(self.order))
+    def sort(self, elements: Any) -> Any:
+        """`elements` [..., d] in the network's order."""
+        return elements if self.order is None else _take(elements, np.array(self.order))
 
-    def _unsort(self, outputs: Any) -> Any:
+    def unsort(self, elements: Any) -> Any:
+        """`elements` [..., d] of the network's order, in that of the event."""
+        return elements if self.order is None else _take(elements, np.argsort(self.order))
+
+    def _unsort_planes(self, outputs: Any) -> Any:
         if self.order is None:
             return outputs
         d = len(self.order)
         planes = keras.ops.reshape(outputs, (-1, self.num_outputs // d, d))
-        return keras.ops.reshape(_take(planes, np.argsort(self.order)), (-1, self.num_outputs))
+        return keras.ops.reshape(self.unsort(planes), (-1, self.num_outputs))
 
     def _masked(self, units: int, index: int, initializer: Any = None) -> MaskedDense:
         """A hidden layer, the `index`-th to be seeded."""

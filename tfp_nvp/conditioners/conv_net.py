@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -22,7 +23,7 @@ class ConvNet(ImageConditioner):
     Args:
       num_outputs: raw numbers per pixel, `transformer.num_parameters` times the number of
         channels transformed; None for as many as its layer needs.
-      hidden_units: channels of h, at least 1.
+      hidden_units: channels of h, at least 1; an int, or a list of equal ones.
       activation: a Keras activation.
       seed: an int for reproducible initial weights.
       dtype: a Keras dtype or dtype policy; "mixed_bfloat16" computes in bfloat16.
@@ -40,16 +41,18 @@ class ConvNet(ImageConditioner):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: int = 64,
+        hidden_units: int | Sequence[int] = 64,
         activation: Any = "relu",
         seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(num_outputs, seed=seed, **kwargs)
-        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.hidden_units = checks.width("hidden_units", hidden_units)
         self.activation = keras.activations.get(activation)
         first, second = (self._glorot(i) for i in range(2))
-        self.input_layer = Convolution(hidden_units, kernel_initializer=first, dtype=self.dtype_policy, name="inputs")
+        self.input_layer = Convolution(
+            self.hidden_units, kernel_initializer=first, dtype=self.dtype_policy, name="inputs"
+        )
         # A 1 × 1 convolution is one matrix product.
         self.hidden_layer = keras.layers.Dense(
             self.hidden_units,

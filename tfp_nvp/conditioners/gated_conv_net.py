@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp._finite import held
 from tfp_nvp.conditioners._conditioner import ImageConditioner
 from tfp_nvp.conditioners._convolution import Convolution, ZeroConvolution
 from tfp_nvp.conditioners._joining import joined_channels
+from tfp_nvp.conditioners._layer_normalization import LayerNormalization
 from tfp_nvp.conditioners._tanh_features import TanhFeatures
 
 
@@ -25,7 +28,7 @@ class GatedConvNet(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel; None for as many as its layer needs.
-      hidden_units: channels of h, at least 1.
+      hidden_units: channels of h, at least 1; an int, or a list of equal ones.
       num_blocks: number of blocks, at least 1.
       layer_norm: whether there is a norm.
       kernel_size: side of V.
@@ -47,7 +50,7 @@ class GatedConvNet(ImageConditioner):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: int = 32,
+        hidden_units: int | Sequence[int] = 32,
         num_blocks: int = 2,
         layer_norm: bool = True,
         kernel_size: int = 3,
@@ -56,9 +59,9 @@ class GatedConvNet(ImageConditioner):
         **kwargs: Any,
     ):
         super().__init__(num_outputs, seed=seed, **kwargs)
-        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.hidden_units = checks.width("hidden_units", hidden_units)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
-        self.layer_norm = layer_norm
+        self.layer_norm = checks.flag("layer_norm", layer_norm)
         self.kernel_size = checks.integer("kernel_size", kernel_size, 1)
         self.num_features = None if num_features is None else checks.integer("num_features", num_features, 1)
         policy = self.dtype_policy
@@ -69,7 +72,7 @@ class GatedConvNet(ImageConditioner):
         self.gate_layers = [
             keras.layers.Dense(2 * self.hidden_units, kernel_initializer=k, dtype=policy) for k in kernels[2::2]
         ]
-        norm = keras.layers.LayerNormalization if layer_norm else keras.layers.Identity
+        norm = LayerNormalization if self.layer_norm else keras.layers.Identity
         self.norms = [norm(dtype=policy) for _ in range(num_blocks)]
 
     def build(self, inputs_shape: Any, condition_shape: Any = None) -> None:
@@ -94,7 +97,7 @@ class GatedConvNet(ImageConditioner):
         h = self.input_layer(image)
         for block, gate, norm in zip(self.block_layers, self.gate_layers, self.norms, strict=True):
             a, g = keras.ops.split(gate(_crelu(block(_crelu(h)))), 2, axis=-1)
-            h = norm(h + a * keras.ops.sigmoid(g))
+            h = held(norm(h + a * keras.ops.sigmoid(g)))
         return self.output_layer(_crelu(h))
 
 

@@ -25,9 +25,9 @@ class MADE(MaskedNetwork):
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None for as many as its layer
         needs.
-      hidden_units: widths of the hidden layers, at least one. In a layer narrower than d − 1 (d with a condition) some
-        degrees have no unit: units then can't tell some elements apart, and the last element but one may have no
-        effect.
+      hidden_units: widths of the hidden layers, at least one; an int for a single layer. In a layer narrower than
+        d − 1 (d with a condition) some degrees have no unit: units then can't tell some elements apart, and the last
+        element but one may have no effect.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
         element `order[i]` depend on the elements `order[:i]`. None for 0, 1, …, d − 1.
@@ -49,7 +49,7 @@ class MADE(MaskedNetwork):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: Sequence[int] = (128, 128),
+        hidden_units: int | Sequence[int] = (128, 128),
         activation: Any = "relu",
         order: Sequence[int] | None = None,
         kernel_regularizer: Any = None,

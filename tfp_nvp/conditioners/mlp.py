@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp._finite import held
 from tfp_nvp.conditioners._conditioner import Conditioner
 from tfp_nvp.conditioners._joining import join, joined_size
 
@@ -22,7 +23,7 @@ class MLP(Conditioner):
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
         elements transformed; None for as many as its layer needs.
-      hidden_units: widths of the hidden layers, at least one.
+      hidden_units: widths of the hidden layers, at least one; an int for a single layer.
       activation: a Keras activation.
       dropout: rate in [0, 1) after each hidden layer. Active only in the one evaluation of a training step of
         `FlowModel`; everywhere else the layer is deterministic, so that the flow stays invertible.
@@ -40,7 +41,7 @@ class MLP(Conditioner):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: Sequence[int] = (128, 128),
+        hidden_units: int | Sequence[int] = (128, 128),
         activation: Any = "relu",
         dropout: float = 0.0,
         kernel_regularizer: Any = None,
@@ -50,7 +51,7 @@ class MLP(Conditioner):
         super().__init__(num_outputs, seed=seed, **kwargs)
         self.hidden_units = checks.hidden_units("hidden_units", hidden_units)
         self.activation = keras.activations.get(activation)
-        self.dropout = checks.fraction("dropout", dropout)
+        self.dropout = checks.number("dropout", dropout, checks.FRACTION)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.hidden_layers = [
             keras.layers.Dense(
@@ -79,7 +80,7 @@ class MLP(Conditioner):
     def call(self, inputs: Any, condition: Any = None) -> Any:
         h = join(inputs, condition)
         for layer in self.hidden_layers:
-            h = layer(h)
+            h = held(layer(h))
             if self.dropout_layer is not None:
                 h = self.dropout_layer(h)
         return self.output_layer(h)

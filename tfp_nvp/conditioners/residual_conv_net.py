@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp._finite import held
 from tfp_nvp.conditioners._conditioner import ImageConditioner
 from tfp_nvp.conditioners._convolution import Convolution, ZeroConvolution
 from tfp_nvp.conditioners._joining import joined_channels
@@ -22,7 +24,7 @@ class ResidualConvNet(ImageConditioner):
 
     Args:
       num_outputs: raw numbers per pixel; None for as many as its layer needs.
-      hidden_units: channels of h, at least 1.
+      hidden_units: channels of h, at least 1; an int, or a list of equal ones.
       num_blocks: number of blocks, at least 1.
       activation: a Keras activation.
       seed: an int for reproducible initial weights.
@@ -42,18 +44,20 @@ class ResidualConvNet(ImageConditioner):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: int = 32,
+        hidden_units: int | Sequence[int] = 32,
         num_blocks: int = 2,
         activation: Any = "relu",
         seed: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(num_outputs, seed=seed, **kwargs)
-        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.hidden_units = checks.width("hidden_units", hidden_units)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
         self.hidden_layers = [
-            Convolution(hidden_units, kernel_initializer=self._glorot(i), weight_norm=True, dtype=self.dtype_policy)
+            Convolution(
+                self.hidden_units, kernel_initializer=self._glorot(i), weight_norm=True, dtype=self.dtype_policy
+            )
             for i in range(2 * num_blocks + 1)
         ]
 
@@ -68,5 +72,5 @@ class ResidualConvNet(ImageConditioner):
     def of_image(self, image: Any) -> Any:
         h = self.hidden_layers[0](image)
         for first, second in zip(self.hidden_layers[1::2], self.hidden_layers[2::2], strict=True):
-            h = h + second(self.activation(first(self.activation(h))))
+            h = held(h + second(self.activation(held(first(self.activation(h))))))
         return self.output_layer(self.activation(h))

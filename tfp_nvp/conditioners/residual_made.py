@@ -26,7 +26,7 @@ class ResidualMADE(MaskedNetwork):
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times its size d; None for as many as its layer
         needs.
-      hidden_units: the width of h, at least 1.
+      hidden_units: the width of h, at least 1; an int, or a list of equal ones.
       num_blocks: number of blocks, at least 1, of two masked layers each.
       activation: a Keras activation that works on each number alone.
       order: a permutation of range(d), the elements from first to last: raw numbers of
@@ -49,7 +49,7 @@ class ResidualMADE(MaskedNetwork):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: int = 128,
+        hidden_units: int | Sequence[int] = 128,
         num_blocks: int = 2,
         activation: Any = "relu",
         order: Sequence[int] | None = None,
@@ -60,16 +60,16 @@ class ResidualMADE(MaskedNetwork):
         super().__init__(
             num_outputs, activation=activation, order=order, kernel_regularizer=kernel_regularizer, seed=seed, **kwargs
         )
-        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.hidden_units = checks.width("hidden_units", hidden_units)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
-        self.hidden_layers = [self._masked(hidden_units, 0)]
+        self.hidden_layers = [self._masked(self.hidden_units, 0)]
         self.condition_layers = [self._of_condition(self.hidden_units, 2 * num_blocks + 1)]
         for i in range(num_blocks):
             first, second = 2 * i + 1, 2 * i + 2
             # A new block is close to zero, as in the paper's code.
             self.hidden_layers += [
-                self._masked(hidden_units, first),
-                self._masked(hidden_units, second, self._small(second)),
+                self._masked(self.hidden_units, first),
+                self._masked(self.hidden_units, second, self._small(second)),
             ]
             gate = self._of_condition(self.hidden_units, 2 * num_blocks + 2 + i, use_bias=True, activation="sigmoid")
             self.condition_layers += [None, gate]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from tfp_nvp import checks
+from tfp_nvp._finite import held
 from tfp_nvp.conditioners._conditioner import Conditioner
 from tfp_nvp.conditioners._joining import join, joined_size
 
@@ -23,7 +25,7 @@ class ResidualMLP(Conditioner):
     Args:
       num_outputs: raw numbers per event, `transformer.num_parameters` times the number of
         elements transformed; None for as many as its layer needs.
-      hidden_units: the width of h, at least 1.
+      hidden_units: the width of h, at least 1; an int, or a list of equal ones.
       num_blocks: number of blocks, at least 1, of two dense layers each.
       activation: a Keras activation.
       dropout: rate in [0, 1) between the two layers of a block. Active only in the one evaluation of a training step
@@ -45,7 +47,7 @@ class ResidualMLP(Conditioner):
         self,
         num_outputs: int | None = None,
         *,
-        hidden_units: int = 128,
+        hidden_units: int | Sequence[int] = 128,
         num_blocks: int = 2,
         activation: Any = "relu",
         dropout: float = 0.0,
@@ -54,10 +56,10 @@ class ResidualMLP(Conditioner):
         **kwargs: Any,
     ):
         super().__init__(num_outputs, seed=seed, **kwargs)
-        self.hidden_units = checks.integer("hidden_units", hidden_units, 1)
+        self.hidden_units = checks.width("hidden_units", hidden_units)
         self.num_blocks = checks.integer("num_blocks", num_blocks, 1)
         self.activation = keras.activations.get(activation)
-        self.dropout = checks.fraction("dropout", dropout)
+        self.dropout = checks.number("dropout", dropout, checks.FRACTION)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.input_layer = self._dense(0)
         self.first_layers = [self._dense(2 * i + 1, regularized=True) for i in range(num_blocks)]
@@ -90,7 +92,7 @@ class ResidualMLP(Conditioner):
             update = self.second_layers[i](update)
             if condition is not None:
                 update = update * keras.ops.sigmoid(self.gate_layers[i](join(condition)))
-            h = h + update
+            h = held(h + update)
         return self.output_layer(h)
 
     def _dense(self, index: int, initializer: Any = None, regularized: bool = False) -> keras.layers.Dense:

@@ -56,7 +56,7 @@ class ConditionalNormal(_ScaledNormal):
     Args:
       event_shape: [d].
       condition_shape: shape of the condition.
-      hidden_units: widths of the network's hidden layers.
+      hidden_units: widths of the network's hidden layers; an int for a single layer.
       activation: a Keras activation.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
@@ -77,7 +77,7 @@ class ConditionalNormal(_ScaledNormal):
         event_shape: Any,
         condition_shape: Any,
         *,
-        hidden_units: Sequence[int] = (128,),
+        hidden_units: int | Sequence[int] = (128,),
         activation: Any = "relu",
         seed: int | None = None,
         dtype: Any = "float32",

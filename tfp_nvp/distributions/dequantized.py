@@ -9,22 +9,27 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks, shapes
+from tfp_nvp import checks
+from tfp_nvp._captured import construct, refuse
 from tfp_nvp._module import Module
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import ensure_ends_in
-from tfp_nvp.distributions.fittable import Density
+from tfp_nvp.distributions._bound import Bound
 from tfp_nvp.distributions.flow import Flow, stateless
 
 tfd = tfp.distributions
 
+#: The interval that integers are scaled to.
+UNIT = Range(0.0, 1.0)
 
-class Dequantized(Density):
+
+class Dequantized(Bound):
     """Integers 0, …, levels − 1 as real numbers that were rounded down.
 
         P(x) = ∫ p((x + u) / levels) du / levels^d  over u in [0, 1)^d
 
-    with p the density of `flow`, over events that fill the unit interval. `log_prob` draws u from the
-    noise q(u | x), uniform or learned, and gives
+    with p the density of `flow`, over events in the unit interval, so that the probabilities of all integers sum to
+    one. `log_prob` draws u from the noise q(u | x), uniform or learned, and gives
 
         log (1 / S) Σₛ p((x + uₛ) / levels) / (levels^d q(uₛ | x)),
 
@@ -32,7 +37,9 @@ class Dequantized(Density):
     Ho et al. 2019), which grows tighter with S (Burda et al. 2016). It is random; give a `seed` to repeat it.
 
     Args:
-      flow: a `Flow` over real events.
+      flow: a `Flow` that reaches nothing beyond [0, 1] (`flow.data_range`): `SubscaleFlow`, `Glow(num_bins=levels)`,
+        `ImageRealNVP` and `FlowPlusPlus` as they are by default, every `preset`, or any flow with
+        `bijectors.Logit(0.0)` or `Quantile` next to the data.
       levels: number of integers, from 2 to 65,536: more can't be told apart in float32.
       noise: None for uniform noise; or a `Flow` over events of the same shape, whose condition is an
         event too. Through a sigmoid it is q(u | x); it is given x scaled to (−½, ½), and is trained with
@@ -40,11 +47,12 @@ class Dequantized(Density):
         fast at the bounds that the ratios p / q vary without limit.
 
     Raises:
-      TypeError, ValueError: if flow and noise do not fit; from `log_prob` in eager mode, for values that are not
-        integers of the range.
+      TypeError, ValueError: if the flow reaches beyond [0, 1], or flow and noise do not fit; from `log_prob` in eager
+        mode, for values that are not integers of the range.
 
     >>> from tfp_nvp.flows import Glow
-    >>> digits = Dequantized(Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0), levels=17)
+    >>> glow = Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, num_bins=17, seed=0)
+    >>> digits = Dequantized(glow, levels=17)
     >>> digits.sample(2, seed=1).dtype
     tf.int32
 
@@ -54,9 +62,9 @@ class Dequantized(Density):
 
     def __init__(self, flow: Flow, levels: int = 256, noise: Flow | None = None, *, name: str | None = None):
         checks.instance("flow", flow, Flow, "tfp_nvp.Glow([28, 28, 1])")
-        self._levels = checks.integer("levels", levels, 2)
-        if levels > 2**16:
-            raise ValueError(f"`levels` must be at most 65,536; got {levels}. Model such values as real numbers.")
+        self._levels = checks.integer("levels", levels, 2, 2**16, hint="Model finer values as real numbers.")
+        if not flow.data_range.is_within(UNIT):
+            refuse(_beyond(flow, self._levels))
         if noise is not None:
             checks.instance("noise", noise, Flow, "tfp_nvp.Glow([28, 28, 1], condition_shape=[28, 28, 1])")
             event = flow.event_shape.as_list()
@@ -107,13 +115,8 @@ class Dequantized(Density):
     def as_events(self, x: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(x, [None, *self.event_shape])  # a cast would hide numbers that are no integers
 
-    def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"bits_per_dim": nll / (self._size * math.log(2.0))}
-
-    def bits_per_dim(self, x: Any, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
-        """−log₂ P(x) / d, bits per dimension: [..., *event] → [...]. Arguments are as for `log_prob`."""
-        log_prob = self.log_prob(x, condition=condition, num_samples=num_samples, seed=seed)
-        return -log_prob / (self._size * math.log(2.0))
+    def metrics_of(self, nll: Any) -> dict[str, Any]:
+        return {"bits_per_dim": self.in_bits(nll)}
 
     def dequantize(self, x: Any, seed: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """(x + u) / levels, in (0, 1), of integers x [..., *event], and log q(u | x) [...], 0 for uniform noise."""
@@ -165,22 +168,10 @@ class Dequantized(Density):
         """The integers of latents: [..., *z event] → [..., *event]; they have no log-det."""
         return self.quantize(self.flow.decode(z, condition)[0]), None
 
-    def sample_and_log_prob(
-        self, sample_shape: Any = (), seed: Any = None, condition: Any = None, num_samples: int = 1
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples, and their `log_prob`, with new noise."""
-        first, second = tfp.random.split_seed(stateless(seed), n=2)
-        x = self.sample(sample_shape, seed=first, condition=condition)
-        return x, self.log_prob(x, num_samples=num_samples, seed=second, condition=condition)
-
     def given(self, condition: Any) -> Dequantized:
         """This distribution at one condition, whose batch becomes part of the batch shape; the noise is the same."""
-        return Dequantized(
-            self.flow.given(condition),
-            self.levels,
-            self.noise,
-            name=self.explicit_name and f"{self.explicit_name}_given",
-        )
+        arguments = {"flow": self.flow.given(condition), "levels": self.levels, "noise": self.noise}
+        return construct(Dequantized, arguments | {"name": self.explicit_name and f"{self.explicit_name}_given"})
 
     # TFP's hooks.
 
@@ -196,21 +187,14 @@ class Dequantized(Density):
     def _batch_shape_tensor(self) -> tf.Tensor:
         return self.flow.batch_shape_tensor()
 
-    def _log_prob(self, x: tf.Tensor, condition: Any = None, num_samples: int = 1, seed: Any = None) -> tf.Tensor:
-        samples = checks.integer("num_samples", num_samples, 1)
-        x, rank = self.as_integers(x), self.event_shape.rank
-        batch = shapes.broadcast(shapes.batch_shape(x, rank), self.flow._full_batch(condition))
-        x = shapes.broadcast_batch(x, batch if samples == 1 else shapes.concat([samples], batch), rank)
-        log_weights = self.bound(x, *self.dequantize(x, seed), condition)
-        if samples == 1:
-            return log_weights
-        return tf.reduce_logsumexp(log_weights, axis=0) - math.log(samples)
+    def _as_values(self, x: Any) -> tf.Tensor:
+        return self.as_integers(x)
+
+    def _log_weights(self, x: tf.Tensor, condition: Any, seed: Any, num_samples: int) -> tf.Tensor:
+        return self.bound(x, *self.dequantize(x, seed), condition)
 
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         return super()._call_log_prob(self.as_integers(value), name, **kwargs)
-
-    def _prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        return tf.exp(self._log_prob(x, **kwargs))
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         return self.quantize(self.flow.sample(sample_shape, seed=seed, **kwargs))
@@ -250,7 +234,7 @@ class Dequantized(Density):
         return tf.cast(x, tf.int32)
 
     def quantize(self, y: tf.Tensor) -> tf.Tensor:
-        """Real numbers rounded down; those beyond the unit interval become the nearest level.
+        """Numbers of the unit interval rounded down; 1, to which a sample may be rounded, is of the last level.
 
         Raises:
           ValueError: for NaN. In a graph it becomes level 0.
@@ -266,3 +250,21 @@ class Dequantized(Density):
     def centered(self, x: tf.Tensor) -> tf.Tensor:
         """x scaled to (−½, ½): the condition of `noise`."""
         return (tf.cast(x, self.flow.dtype) + 0.5) / self.levels - 0.5
+
+
+def _beyond(flow: Flow, levels: int) -> str:
+    """Why a flow that leaves [0, 1] is none of integers, and what to do."""
+    arguments = flow.parameters
+    if "num_bins" in arguments:
+        way_out = f"{type(flow).__name__}(..., num_bins={levels})"
+    elif "alpha" in arguments:
+        way_out = f"{type(flow).__name__}(..., alpha=0.0)"
+    else:
+        way_out = (
+            "tfp_nvp.bijectors.Logit(0.0) next to the data, as in "
+            "tfp_nvp.Flow(flow.distribution, Chain([Logit(0.0), flow.bijector]))"
+        )
+    return (
+        f"`flow` must reach nothing beyond [0, 1], or the probabilities of the integers do not sum to 1; the data of "
+        f"{flow.name} are {flow.data_range}. Use {way_out}."
+    )

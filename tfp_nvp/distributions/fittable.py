@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,13 @@ class Fittable(Module):
 
     @property
     def density_dtype(self) -> tf.DType:
-        """The dtype of log-densities and of conditions."""
+        """The dtype of log-densities."""
         return self.dtype if self.dtype.is_floating else tf.float32
+
+    @property
+    def condition_dtype(self) -> tf.DType | None:
+        """The dtype that conditions are cast to; None if the distribution takes them as they are."""
+        return self.density_dtype
 
     @property
     def levels(self) -> int | None:
@@ -70,7 +76,18 @@ class Fittable(Module):
         """A batch [n, *condition_shape] of a training step, whose shape is checked in the graph."""
         return tf.ensure_shape(condition, [None, *(self.condition_shape or ())])
 
-    def metrics_of(self, nll: tf.Tensor) -> dict[str, tf.Tensor]:
+    def in_bits(self, nll: Any) -> Any:
+        """A negative log-likelihood in nats as bits per dimension: divided by d ln 2, d the size of an event.
+
+        Raises:
+          ValueError: if the size of events is not known in advance.
+        """
+        size = self.event_shape.num_elements()
+        if not size:
+            raise ValueError(f"Bits per dimension need events of a known size; their shape is {self.event_shape}.")
+        return nll / (size * math.log(2.0))
+
+    def metrics_of(self, nll: Any) -> dict[str, Any]:
         """Metrics besides the negative log-likelihood in nats that follow from it, by name."""
         return {}
 
@@ -98,6 +115,41 @@ class Density(Fittable, tfd.Distribution):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{self.name} is a distribution; call its methods, such as `log_prob(x)`.")
+
+    def log_prob(
+        self, value: Any, name: str = "log_prob", *, condition: Any = None, seed: Any = None, **kwargs: Any
+    ) -> tf.Tensor:
+        """log p(x | c) in nats.
+
+        Args:
+          value: x [..., *event_shape].
+          name: name of its ops.
+          condition: [..., *condition_shape], whose batch dimensions broadcast with x's; None for a distribution that
+            takes none.
+          seed: an int or a stateless seed [2], from which a flow whose bijector has no exact log-det draws an unbiased
+            estimate; by default its random numbers are fixed. Other flows give the same for every seed.
+          kwargs: further arguments of a distribution of one's own.
+
+        Returns:
+          [...].
+
+        Raises:
+          TypeError, ValueError: for a missing or unexpected condition, a wrong shape, or another kind of seed.
+        """
+        given = {key: argument for key, argument in (("condition", condition), ("seed", seed)) if argument is not None}
+        return super().log_prob(value, name=name, **given, **kwargs)
+
+    def bits_per_dim(self, x: Any, condition: Any = None, **kwargs: Any) -> tf.Tensor:
+        """−log₂ p(x) / d, bits per dimension: [..., *event] → [...]; `kwargs` are those of `log_prob`.
+
+        Of integers (`Dequantized`) it is the mean length of their code, and never negative. Of real numbers it is a
+        density in the units of the data: it may be negative, and data times a has log₂ a more. So a density of pixels
+        scaled from 0, …, 255 to [0, 1] has 8 bits fewer than the integers.
+
+        References: Theis, van den Oord & Bethge (2016), arXiv:1511.01844, section 3.1.
+        """
+        keywords = {} if condition is None else {"condition": condition}
+        return self.in_bits(-self.log_prob(x, **keywords, **kwargs))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -143,6 +195,10 @@ class StockDistribution(Fittable):
     def condition_shape(self) -> tuple[int, ...] | None:
         return getattr(self.distribution, "condition_shape", None)
 
+    @property
+    def condition_dtype(self) -> None:
+        return None  # a user's own may embed integers
+
     def recipe(self) -> dict[str, Any]:
         return recipe_of(type(self.distribution), self.distribution.parameters)
 
@@ -158,4 +214,9 @@ class StockDistribution(Fittable):
 def as_fittable(distribution: tfd.Distribution) -> Any:
     """`distribution` itself if it is ours, else in an adapter."""
     checks.instance("distribution", distribution, tfd.Distribution, "tfp_nvp.RealNVP([2])")
+    if not isinstance(distribution.dtype, tf.DType):
+        raise ValueError(
+            f"`distribution` must have one event of one dtype; {distribution.name} has {distribution.dtype}. "
+            "Make one vector of its parts, as tfd.Blockwise does."
+        )
     return distribution if isinstance(distribution, Fittable) else StockDistribution(distribution)

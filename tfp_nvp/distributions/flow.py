@@ -9,15 +9,20 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import shapes
+from tfp_nvp import checks, shapes
+from tfp_nvp._captured import construct
+from tfp_nvp._estimates import drawn_from, values_alone
 from tfp_nvp._module import Module
 from tfp_nvp._watch import report_step
+from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import as_batch, check_condition, ensure_ends_in
 from tfp_nvp.bijectors.chain import condition_for
 from tfp_nvp.bijectors.conditioned import Conditioned
 from tfp_nvp.bijectors.stock import as_bijector
+from tfp_nvp.distributions._base import data_range_of
 from tfp_nvp.distributions._flow_spec import FlowSpec, FlowType
 from tfp_nvp.distributions._known_to_tfp import KnownToTFP
+from tfp_nvp.distributions._temperature import tempered
 from tfp_nvp.distributions.fittable import Density, as_fittable
 from tfp_nvp.distributions.recipe import checked_recipe
 
@@ -40,7 +45,8 @@ class Flow(KnownToTFP, Density):
 
     Raises:
       TypeError: if either is of another type.
-      ValueError: if the base's events do not fit the bijector.
+      ValueError: if the base's events or their support do not fit the bijector: most layers map all real numbers, and
+        the density would be wrong, or training without a limit, with a base that has a support of other numbers.
 
     >>> from tfp_nvp import bijectors, transformers
     >>> base = tfd.Independent(tfd.Normal([0.0, 0.0], 1.0), 1)
@@ -79,6 +85,7 @@ class Flow(KnownToTFP, Density):
                 f"Base and bijector must take the same condition; the base's `condition_shape` is "
                 f"{list(distribution.condition_shape)}, the bijector's {list(bijector.condition_shape)}."
             )
+        data_range = data_range_of(distribution, bijector)
         super().__init__(
             dtype=bijector.forward_dtype(distribution.dtype),
             reparameterization_type=distribution.reparameterization_type,
@@ -89,6 +96,7 @@ class Flow(KnownToTFP, Density):
         self._bijector = bijector
         object.__setattr__(self, "_recipe", None if recipe is None else checked_recipe(recipe))
         self._condition_shape = next(iter(condition_shapes), None)
+        object.__setattr__(self, "_data_range", data_range)  # not for Keras to track
         self._static_event_shape = bijector.forward_event_shape(distribution.event_shape)
 
     @property
@@ -100,6 +108,11 @@ class Flow(KnownToTFP, Density):
     def bijector(self) -> Any:
         """The bijector from the base's events to those of the flow."""
         return self._bijector
+
+    @property
+    def data_range(self) -> Range:
+        """The values that events can have: bounds (low, high) of every element; no bounds where they are not known."""
+        return self._data_range
 
     def as_flow(self) -> Flow:
         return self
@@ -142,10 +155,41 @@ class Flow(KnownToTFP, Density):
             raise ValueError(f"`x` must be finite; it is not in {bad.size} row(s): {bad[:5].tolist()}.")
         self.bijector.initialize(x, condition)
 
+    def sample(
+        self,
+        sample_shape: Any = (),
+        seed: Any = None,
+        name: str = "sample",
+        *,
+        condition: Any = None,
+        temperature: Any = None,
+        **kwargs: Any,
+    ) -> tf.Tensor:
+        """Draws of x.
+
+        Args:
+          sample_shape: an int or a list.
+          seed: an int or a stateless seed [2]: equal seeds give equal samples. None for others every time.
+          name: name of its ops.
+          condition: [*batch, *condition_shape], or None for a flow that takes none.
+          temperature: a number, or one for each sample, by which distances from the base's mean are multiplied: 0 gives
+            the image of the mean, 1 (None) the flow's own samples. For a Gaussian base this is the base with its
+            standard deviation times `temperature` (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
+
+        Returns:
+          [*sample_shape, *batch, *event_shape].
+
+        Raises:
+          TypeError, ValueError: for a missing or unexpected condition, a wrong shape, or another kind of seed.
+        """
+        options = {"condition": condition, "temperature": temperature}
+        given = {key: argument for key, argument in options.items() if argument is not None}
+        return super().sample(sample_shape, seed=seed, name=name, **given, **kwargs)
+
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, condition: Any = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples and their log-density, from one evaluation.
+        """Samples and their log-density, from one evaluation; from two where the bijector `saturates` at bounds.
 
         Args:
           sample_shape: an int or a list.
@@ -156,6 +200,53 @@ class Flow(KnownToTFP, Density):
           x [*sample_shape, *batch, *event_shape] and log_prob [*sample_shape, *batch], in nats.
         """
         return self.experimental_sample_and_log_prob(sample_shape, seed=seed, condition=condition)
+
+    def log_prob_and_error(
+        self, x: Any, condition: Any = None, num_draws: int = 16, seed: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The log-density as a mean of independent unbiased estimates, and the standard error of that mean.
+
+        For flows whose bijector has no exact log-det (`bijector.has_exact_log_det` is False): `log_prob(x, seed=seed)`
+        is one such estimate, and `log_prob(x)` one of fixed random numbers. For others the error is zero.
+
+        Args:
+          x: [..., *event_shape].
+          condition: [..., *condition_shape], or None.
+          num_draws: number of estimates, at least 2.
+          seed: an int or a stateless seed [2].
+
+        Returns:
+          log_prob [...] and its standard error [...], in nats.
+        """
+        checks.integer("num_draws", num_draws, 2)
+        if self.bijector.has_exact_log_det:
+            log_prob = self.log_prob(x, condition=condition)
+            return log_prob, tf.zeros_like(log_prob)
+        seeds = tfp.random.split_seed(stateless(seed), n=num_draws)
+        draws = tf.stack([self.log_prob(x, condition=condition, seed=each) for each in tf.unstack(seeds)])
+        return tf.reduce_mean(draws, axis=0), tfp.stats.stddev(draws) / np.sqrt(num_draws - 1.0)
+
+    def outputs(self, x: Any, condition: Any = None, seed: Any = None) -> dict[str, tf.Tensor]:
+        """All that one pass gives: log p(x) and the two terms that it is made of.
+
+            log_prob = log p_base(z) + log_det
+
+        Args:
+          x: [..., *event_shape].
+          condition: [..., *condition_shape], or None.
+          seed: for estimated log-dets, as `log_prob` takes it.
+
+        Returns:
+          z: latents [..., *z event].
+          log_det: log |det ∂z/∂x| [...], in nats.
+          log_prob: [...], in nats.
+
+        Raises:
+          ValueError: for a missing or unexpected condition, or a wrong shape.
+        """
+        z, log_det, log_prob = self._outputs(self._check_event("x", x), self._check_condition(condition), seed)
+        log_det = as_batch(log_det, z, self.distribution.event_shape.rank)
+        return {"z": z, "log_det": log_det, "log_prob": log_prob + log_det}
 
     def encode(self, x: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent z and log |det ∂z/∂x| of data x: [..., *event_shape] → [..., *z event], [...]."""
@@ -185,7 +276,7 @@ class Flow(KnownToTFP, Density):
         bijector = self.bijector
         if bijector.condition_shape is not None:
             bijector = Conditioned(bijector, condition)
-        return Flow(base, bijector, name=self.explicit_name and f"{self.explicit_name}_given")
+        return _derived(base, bijector, self.explicit_name and f"{self.explicit_name}_given")
 
     @property
     def _type_spec(self) -> FlowSpec:
@@ -212,7 +303,7 @@ class Flow(KnownToTFP, Density):
             raise NotImplementedError(f"{bijector.name} has a batch shape of its own and can't be sliced.")
         elif not self.distribution.batch_shape.rank:
             raise IndexError(f"{self.name} has batch shape []: there is nothing to slice.")
-        return Flow(base, bijector, name=self.explicit_name)
+        return _derived(base, bijector, self.explicit_name)
 
     def __iter__(self) -> Iterator:
         raise TypeError(f"{type(self).__name__} object is not iterable")
@@ -222,32 +313,40 @@ class Flow(KnownToTFP, Density):
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         return super()._call_log_prob(as_tensor(value, self.dtype), name, **kwargs)
 
-    def _log_prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        condition = self._check_condition(condition)
-        z, log_det = self._encode(self._check_event("value", x), condition)
-        log_prob = self.distribution.log_prob(z, **self._for_base(condition))
-        report_step(self.distribution, z, log_prob)
+    def _log_prob(self, x: tf.Tensor, condition: Any = None, seed: Any = None) -> tf.Tensor:
+        condition, x = self._check_condition(condition), self._check_event("value", x)
+        _, log_det, log_prob = self._outputs(x, condition, seed)
         return log_prob + log_det
 
-    def _prob(self, x: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        return tf.exp(self._log_prob(x, condition))
+    def _outputs(self, x: tf.Tensor, condition: tf.Tensor | None, seed: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """z, log |det ∂z/∂x| and log p_base(z)."""
+        if seed is None:
+            z, log_det = self._encode(x, condition)
+        else:
+            with drawn_from(stateless(seed)):
+                z, log_det = self._encode(x, condition)
+        log_prob = self.distribution.log_prob(z, **self._for_base(condition))
+        report_step(self.distribution, z, log_prob)
+        return z, log_det, log_prob
+
+    def _prob(self, x: tf.Tensor, condition: Any = None, seed: Any = None) -> tf.Tensor:
+        return tf.exp(self._log_prob(x, condition, seed))
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None) -> tf.Tensor:
-        """Adds `temperature` to TFP's `sample`.
-
-        Latents are scaled about the base's mean: mean + temperature · (z − mean). For a Gaussian base this is the
-        base with its standard deviation times `temperature` (Kingma & Dhariwal 2018, arXiv:1807.03039, section 6.2).
-        """
         condition = self._check_condition(condition)
         z = self._base_for(condition).sample(
             self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
         )
         if temperature is not None:
-            mean = self.distribution.mean(**self._for_base(condition))
-            z = mean + tf.cast(temperature, z.dtype) * (z - mean)
-        return self._decode(z, condition)[0]
+            z = tempered(self.distribution, z, temperature, **self._for_base(condition))
+        with values_alone():
+            return self._decode(z, condition)[0]
 
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.bijector.saturates:
+            # A latent beyond a bijector's limit has another density than the x that it is mapped to.
+            x = self._call_sample_n(sample_shape, seed, condition)
+            return x, self._log_prob(x, condition)
         condition = self._check_condition(condition)
         z, log_prob = self._base_for(condition).experimental_sample_and_log_prob(
             self._base_sample_shape(sample_shape, condition), seed=stateless(seed), **self._for_base(condition)
@@ -274,7 +373,7 @@ class Flow(KnownToTFP, Density):
         )
 
     def _broadcast_parameters_with_batch_shape(self, batch_shape: Any) -> Flow:
-        return Flow(tfd.BatchBroadcast(self.distribution, batch_shape), self.bijector, name=self.name)
+        return _derived(tfd.BatchBroadcast(self.distribution, batch_shape), self.bijector, self.name)
 
     def _default_event_space_bijector(self) -> Any:
         return self.as_stock().experimental_default_event_space_bijector()
@@ -336,6 +435,11 @@ class Flow(KnownToTFP, Density):
 tfd.TransformedDistribution.register(Flow)
 
 
+def _derived(base: tfd.Distribution, bijector: tfb.Bijector, name: str | None) -> Flow:
+    """A flow made of the parts of one that exists."""
+    return construct(Flow, {"distribution": base, "bijector": bijector, "name": name})
+
+
 def _without_ellipsis(slices: Any, rank: int) -> tuple:
     """Slices of a batch shape of this rank as a tuple, with an ellipsis written out."""
     slices = slices if isinstance(slices, tuple) else (slices,)
@@ -354,7 +458,19 @@ def as_tensor(value: Any, dtype: tf.DType) -> tf.Tensor:
 
 
 def stateless(seed: Any) -> Any:
-    """An int seed as a stateless one, so that equal seeds give equal samples on every call."""
+    """An int seed as a stateless one, so that equal seeds give equal samples on every call; others as they are.
+
+    Raises:
+      TypeError: for a seed that is neither an int, nor two of them, nor None.
+    """
     if isinstance(seed, (int, np.integer)):
         return tf.constant([int(seed) & 0x7FFFFFFF, (int(seed) >> 31) & 0x7FFFFFFF], tf.int32)
+    if seed is None or callable(seed):  # such as tfp.util.SeedStream
+        return seed
+    try:
+        pair = tf.convert_to_tensor(seed)
+    except (TypeError, ValueError):
+        pair = None
+    if pair is None or not pair.dtype.is_integer or not pair.shape.is_compatible_with([2]):
+        raise TypeError(f"`seed` must be an int, or a stateless seed of two ints [2]; got {checks.shown(seed)}.")
     return seed

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp import checks
+from tfp_nvp import checks, tables
+from tfp_nvp.training import FlowModel
 
 #: Events sampled at a time, to bound memory.
 _EVENTS = 200_000
@@ -27,7 +28,7 @@ def ranks(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: i
       seed: an int, for reproducible samples.
 
     Returns:
-      int64 [m, d].
+      int64 [m, d]; a frame with the same columns if x is a `pandas.DataFrame`.
 
     Raises:
       ValueError: if there is not one condition for each x, or x, a sample or a density is NaN.
@@ -36,7 +37,10 @@ def ranks(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: i
     Inference Algorithms with Simulation-Based Calibration", arXiv:1804.06788, algorithm 1.
     """
     below = [(samples < rows).sum(axis=0) for rows, _, samples in _with_samples(model, x, condition, num_samples, seed)]
-    return np.concatenate(below)
+    counts = np.concatenate(below)
+    takes = model if isinstance(model, FlowModel) else None
+    names = takes.schema.columns if takes is not None and takes.schema is not None else tables.columns_of(x)
+    return type(x)(counts, columns=list(names)) if hasattr(x, "iloc") and names else counts
 
 
 def credibility(model: Any, x: Any, condition: Any, *, num_samples: int = 500, seed: int = 0) -> np.ndarray:
@@ -69,21 +73,28 @@ def credibility(model: Any, x: Any, condition: Any, *, num_samples: int = 500, s
 
 
 def _with_samples(model: Any, x: Any, condition: Any, num_samples: int, seed: int) -> Any:
-    """Yields batches of x [b, d] and the condition [b, ...], with samples [num_samples, b, d]."""
+    """Yields batches of x [b, d] and the condition [b, ...], with samples [num_samples, b, d].
+
+    On a grid, rows and samples would tie: the rows get noise of one step, and the samples are not rounded.
+    """
     num_samples, seed = checks.integer("num_samples", num_samples, 1), checks.integer("seed", seed, 0)
-    x = np.asarray(x, tf.as_dtype(model.dtype).as_numpy_dtype)
-    condition = tf.nest.map_structure(np.asarray, condition)
+    takes = model if isinstance(model, FlowModel) else FlowModel(model)
+    x = np.asarray(takes.as_events(x))
+    condition = tf.nest.map_structure(np.asarray, takes.as_conditions(condition))
     sizes = {len(array) if array.ndim else None for array in tf.nest.flatten(condition)}
     if x.ndim != 2 or not len(x) or sizes != {len(x)}:
         raise ValueError(f"`x` must be [m, d] with a condition for each row; got {list(x.shape)} and rows {sizes}.")
     _refuse_nan("`x`", x.sum(axis=1))
+    schema = getattr(model, "schema", None)
+    continuous = {} if schema is None else {"round": False}
     size = max(1, _EVENTS // num_samples)
     for i, start in enumerate(range(0, len(x), size)):
         batch = slice(start, start + size)
         conditions = tf.nest.map_structure(lambda array, batch=batch: array[batch], condition)
-        samples = model.sample(num_samples, condition=conditions, seed=(seed, i)).numpy()
+        samples = model.sample(num_samples, condition=conditions, seed=(seed, i), **continuous).numpy()
         _refuse_nan("A sample for the condition", samples.sum(axis=(0, 2)))
-        yield x[batch], conditions, samples
+        rows = x[batch] if schema is None else schema.with_noise(x[batch], (seed, i)).numpy()
+        yield rows, conditions, samples
 
 
 def _refuse_nan(name: str, of_rows: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def plot_calibration(
       ranks: int [m, d], from `evaluation.ranks`.
       num_samples: its argument `num_samples`.
       credibility: [m] in [0, 1], from `evaluation.credibility`; None for no panel of the coverage.
-      names: d names of the elements; x₁, x₂, … by default.
+      names: d names of the elements; by default those of a frame of ranks, else x₁, x₂, …
       path: file for the picture, or None.
 
     Raises:
@@ -42,11 +42,11 @@ def plot_calibration(
     >>> figure.axes[0].get_xlabel()
     'rank of $x_{1}$ among 99 samples'
     """
+    labels = names_of(names, np.shape(ranks)[-1] if np.ndim(ranks) else 0, ranks)
     ranks = matrix("ranks", ranks)
     if ranks.min() < 0 or ranks.max() > num_samples:
         raise ValueError(f"`ranks` must lie in 0 to {num_samples}; they go from {ranks.min():g} to {ranks.max():g}.")
     m, d = ranks.shape
-    labels = names_of(names, d)
     panels = d + (credibility is not None)
     columns = min(panels, 4)
     rows = -(-panels // columns)
@@ -58,7 +58,9 @@ def plot_calibration(
         if levels.shape != (m,):
             raise ValueError(f"`credibility` must have shape [{m}], as there are {m} ranks; got {list(levels.shape)}.")
         if not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError("`credibility` must lie in [0, 1].")
+            raise ValueError(
+                f"`credibility` must lie in [0, 1]; it goes from {levels.min():g} to {levels.max():g}, or is NaN."
+            )
         _draw_coverage(figure.add_subplot(rows, columns, panels), levels)
     return saved(figure, path)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfp_nvp import tables
 from tfp_nvp.evaluation.figures import DATA, INK, MODEL, matrix, names_of, new_figure, saved
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def plot_corner(
     Args:
       data: [n, d], n > d.
       samples: [m, d], m > d; rows that are not finite are omitted and counted in the legend.
-      names: d column names; x₁, x₂, … by default.
+      names: d column names; by default those of a frame, else x₁, x₂, …
       path: file for the picture, or None.
       max_columns: number of columns to draw, at most, the first ones; the legend says so.
 
@@ -46,12 +47,14 @@ def plot_corner(
     >>> len(figure.axes)
     9
     """
+    labels_from = data, samples
+    samples = tables.in_order("samples", tables.read("samples", samples), tables.columns_of(data))
     data, samples = matrix("data", data), matrix("samples", samples)
     d = data.shape[1]
     if samples.shape[1] != d:
         raise ValueError(f"`samples` must have the {d} column(s) of `data`; it has {samples.shape[1]}.")
     shown = min(d, max_columns)
-    labels = names_of(names, d)
+    labels = names_of(names, d, *labels_from)
     finite = np.isfinite(samples).all(axis=1)
     ranges = [_range(column) for column in data.T[:shown]]
     data, drawn = data[:, :shown], samples[finite, :shown]

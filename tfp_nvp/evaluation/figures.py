@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfp_nvp import tables
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -41,13 +43,15 @@ def saved(figure: Figure, path: str | Path | None) -> Figure:
 
 
 def matrix(name: str, value: Any) -> np.ndarray:
-    array = np.asarray(value, dtype=float)
+    array = np.asarray(tables.read(name, value).values, dtype=float)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"`{name}` must have shape [n, d]; got {list(array.shape)}.")
     return array
 
 
-def names_of(names: Sequence[str] | None, d: int) -> list[str]:
+def names_of(names: Sequence[str] | None, d: int, *frames: Any) -> list[str]:
+    """`names`, or else those of the first of `frames` that has some, or else x₁, x₂, …"""
+    names = names if names is not None else next(filter(None, map(tables.columns_of, frames)), None)
     if names is None:
         return [f"$x_{{{i + 1}}}$" for i in range(d)]
     if len(names) != d:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfp_nvp import checks
 from tfp_nvp.evaluation.figures import DATA, INK, MODEL, new_figure, saved, tidy
 
 if TYPE_CHECKING:
@@ -15,21 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None = None) -> Figure:
+def plot_history(history: Any, path: str | Path | None = None) -> Figure:
     """Plots the negative log-likelihood of training and validation by epoch, and marks the best epoch.
 
     Args:
-      history: the `.history` of Keras' `fit`: lists by name. It draws "nll" if there is one,
-        else "loss", and the same with "val_".
+      history: what Keras' `fit` returns, its `.history` (lists by name), or a fitted model. It draws "nll" if there is
+        one, else "loss", and the same with "val_".
       path: file for the picture, or None.
 
     Raises:
+      TypeError: for anything else, or a model that has not been fitted.
       ValueError: if the history has neither "nll" nor "loss", or no epoch.
       ImportError: without matplotlib.
 
     >>> plot_history({"loss": [3.0, 2.0], "val_loss": [3.1, 2.2]}).axes[0].get_ylabel()
     'negative log-likelihood (nats)'
     """
+    history = _by_name(history)
     key = next((k for k in ("nll", "loss") if len(history.get(k, []))), None)
     if key is None:
         raise ValueError(f"`history` must hold at least one epoch of 'nll' or 'loss'; it has {sorted(history)}.")
@@ -53,6 +56,16 @@ def plot_history(history: Mapping[str, Sequence[float]], path: str | Path | None
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.legend(frameon=False)
     return saved(figure, path)
+
+
+def _by_name(history: Any) -> Mapping[str, Sequence[float]]:
+    """The lists of a history: of a model, of Keras' callback, or the lists themselves."""
+    lists = history
+    while not isinstance(lists, Mapping) and getattr(lists, "history", None) is not None:
+        lists = lists.history
+    if not isinstance(lists, Mapping):
+        raise TypeError(f"`history` must be what `fit` returns, or a fitted model; got {checks.shown(history)}.")
+    return lists
 
 
 def _limit_to_the_tail(axes: Axes, values: np.ndarray) -> None:

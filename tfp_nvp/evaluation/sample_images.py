@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,7 +25,7 @@ class SampleImages(keras.callbacks.Callback):
       log_dir: folder of TensorBoard's logs, or None.
       count: number of images.
       every: epochs from one sheet to the next.
-      temperature: as for `Flow.sample`.
+      temperature: as for `Flow.sample`, for all images.
       condition: for a conditional model, a row for each image; `count` is not used then.
       seed: of the samples.
 
@@ -34,6 +33,7 @@ class SampleImages(keras.callbacks.Callback):
       ValueError: if there is neither folder nor log_dir, or the model is not of images.
 
     >>> import tempfile, numpy as np, tfp_nvp as nvp
+    >>> from pathlib import Path
     >>> model = nvp.FlowModel(nvp.Glow([4, 4, 1], num_levels=1, num_steps=1, hidden_units=4, seed=0))
     >>> model.compile()
     >>> x = np.random.default_rng(0).uniform(size=(8, 4, 4, 1))
@@ -50,18 +50,20 @@ class SampleImages(keras.callbacks.Callback):
         log_dir: str | os.PathLike | None = None,
         count: int = 64,
         every: int = 1,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         condition: Any = None,
         seed: int = 0,
     ):
         super().__init__()
         if folder is None and log_dir is None:
             raise ValueError("Give `folder`, for pictures, or `log_dir`, for TensorBoard.")
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else checks.local_path("folder", folder)
         self.log_dir = log_dir
         self.count = checks.integer("count", count, 1)
         self.every = checks.integer("every", every, 1)
-        self.temperature = checks.positive("temperature", temperature)
+        self.temperature = temperature
+        if temperature is not None:
+            self.temperature = checks.number("temperature", temperature, checks.Interval(0.0))
         self.condition = condition
         self.seed = checks.integer("seed", seed, 0)
 
@@ -100,5 +102,6 @@ class SampleImages(keras.callbacks.Callback):
 
     def _sample(self) -> tf.Tensor:
         shape = () if self.condition is not None else (self.count,)
-        condition = {} if self.condition is None else {"condition": self.condition}
-        return self.model.sample(shape, seed=self.seed, temperature=self.temperature, **condition)
+        keywords = {"condition": self.condition, "temperature": self.temperature}
+        keywords = {name: value for name, value in keywords.items() if value is not None}
+        return self.model.sample(shape, seed=self.seed, **keywords)

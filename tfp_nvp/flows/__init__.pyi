@@ -1,11 +1,22 @@
 # Written by `python -m tfp_nvp._stubs`.
 
+from tfp_nvp.flows.augmented import AugmentedFlow as AugmentedFlow
+from tfp_nvp.flows.block_naf import BlockNAF as BlockNAF
+from tfp_nvp.flows.circular_spline import CircularSplineFlow as CircularSplineFlow
+from tfp_nvp.flows.continuous import ContinuousFlow as ContinuousFlow
 from tfp_nvp.flows.flow_plus_plus import FlowPlusPlus as FlowPlusPlus
 from tfp_nvp.flows.glow import Glow as Glow
 from tfp_nvp.flows.iaf import IAF as IAF
 from tfp_nvp.flows.image_real_nvp import ImageRealNVP as ImageRealNVP
+from tfp_nvp.flows.image_residual import ImageResidualFlow as ImageResidualFlow
 from tfp_nvp.flows.maf import MAF as MAF
 from tfp_nvp.flows.neural_spline import NeuralSplineFlow as NeuralSplineFlow
 from tfp_nvp.flows.nice import NICE as NICE
+from tfp_nvp.flows.planar import PlanarFlow as PlanarFlow
+from tfp_nvp.flows.radial import RadialFlow as RadialFlow
 from tfp_nvp.flows.real_nvp import RealNVP as RealNVP
+from tfp_nvp.flows.residual import ResidualFlow as ResidualFlow
+from tfp_nvp.flows.spherical_spline import SphericalSplineFlow as SphericalSplineFlow
 from tfp_nvp.flows.subscale import SubscaleFlow as SubscaleFlow
+from tfp_nvp.flows.sylvester import SylvesterFlow as SylvesterFlow
+from tfp_nvp.flows.tar_flow import TarFlow as TarFlow

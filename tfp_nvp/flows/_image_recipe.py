@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Bijector, InvertibleConv1x1, Multiscale
+from tfp_nvp.bijectors import Bijector, InvertibleConv1x1, Multiscale, Quantile
 from tfp_nvp.flows._recipe import Network, Parts, Recipe
 
 tfd = tfp.distributions
@@ -67,11 +67,12 @@ class ImageParts(Parts):
     def _checked_shape(self, event_shape: Any) -> tuple[int, int, int]:
         return checks.image_shape("event_shape", event_shape)
 
-    def squeezed(self, factor: int, factor_name: str, way_out: str) -> tuple[int, int, int]:
+    def squeezed(self, factor: int, factor_name: str, way_out: str, *, checkered: bool = False) -> tuple[int, int, int]:
         """The shape [h, w, c] of images that are squeezed by a factor.
 
         Raises:
-          ValueError: if the sides are no multiples of it; the message has `factor_name` and `way_out`.
+          ValueError: if the sides are no multiples of it, or one pixel is left for couplings whose masks are a
+            checkerboard (`checkered`); the message has `factor_name` and `way_out`.
         """
         height, width, channels = self.event_shape
         if height % factor or width % factor:
@@ -79,7 +80,16 @@ class ImageParts(Parts):
                 f"`event_shape` must have sides that are multiples of {factor_name} = {factor}; "
                 f"got {list(self.event_shape)}. {way_out}, or pad the images."
             )
+        if checkered and height * width == factor**2:
+            raise ValueError(
+                f"`event_shape` must have a side longer than {factor_name} = {factor}, as a checkerboard needs two "
+                f"pixels; got {list(self.event_shape)}. {way_out}, or pad the images."
+            )
         return height // factor, width // factor, channels * factor**2
+
+    def quantile(self, num_bins: int | None) -> list[Bijector]:
+        """The layer next to pixels of [0, 1], by the distribution of their values; none for None."""
+        return [] if num_bins is None else [Quantile(self.event_shape, num_bins=num_bins, dtype=self.dtype)]
 
     def step(self, network: Network, mask: np.ndarray, suffix: str, name: str, mixed: bool = True) -> list[Bijector]:
         """An ActNorm, a 1 × 1 convolution if channels are `mixed`, and a coupling of this name.

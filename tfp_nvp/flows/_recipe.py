@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp._module import floating_dtype
 from tfp_nvp.bijectors import ActNorm, Autoregressive, Bijector, Coupling
 from tfp_nvp.distributions import Flow, StandardNormal
 from tfp_nvp.transformers import Transformer
@@ -44,7 +45,7 @@ class Parts(abc.ABC):
 
     Args:
       event_shape: of the data.
-      transformer: of couplings and autoregressive layers.
+      transformer: of couplings and autoregressive layers; None for a recipe that has neither.
       condition_shape: shape of the condition, or None.
       seed: from which the seeds of layers are drawn; None for a random one.
       dtype: of weights and values.
@@ -58,17 +59,20 @@ class Parts(abc.ABC):
     def __init__(
         self,
         event_shape: Any,
-        transformer: Transformer,
+        transformer: Transformer | None,
         condition_shape: Any,
         seed: int | None,
         dtype: Any,
         network_dtype: Any = None,
     ):
-        self.seed = int(np.random.default_rng().integers(2**31)) if seed is None else checks.integer("seed", seed, 0)
+        self.seed = checks.seed_or_random("seed", seed)
         self.event_shape = self._checked_shape(event_shape)
-        self.transformer = checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        if transformer is not None:
+            checks.instance("transformer", transformer, Transformer, "tfp_nvp.transformers.Affine()")
+        self.transformer: Any = transformer
         condition_shape = None if condition_shape is None else checks.shape("condition_shape", condition_shape)
         self.shared: dict[str, Any] = {"condition_shape": condition_shape, "dtype": dtype}
+        floating_dtype("dtype", dtype)
         self.dtype, self._network_dtype = dtype, network_dtype
         self._generator = np.random.default_rng(self.seed)
 
@@ -89,9 +93,13 @@ class Parts(abc.ABC):
         """An ActNorm of the whole event, or of another shape."""
         return ActNorm(event_shape or self.event_shape, dtype=self.dtype, name=name)
 
-    def coupling(self, network: Network, mask: np.ndarray, seed: int, name: str) -> Bijector:
-        """A coupling with the recipe's transformer."""
-        return Coupling(self.transformer, network(seed=seed, dtype=self.policy), mask, name=name, **self.shared)
+    def coupling(
+        self, network: Network, mask: np.ndarray, seed: int, name: str, transformer: Transformer | None = None
+    ) -> Bijector:
+        """A coupling with the recipe's transformer, or another one."""
+        return Coupling(
+            transformer or self.transformer, network(seed=seed, dtype=self.policy), mask, name=name, **self.shared
+        )
 
     def autoregressive(self, network: Network, seed: int, name: str, size: int | None = None) -> Bijector:
         """An autoregressive layer of the whole event, or of another size. Its network has the flow's own dtype."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks
+from tfp_nvp import checks, masks
 from tfp_nvp.bijectors import Bijector, Chain, Elementwise
 from tfp_nvp.flows._recipe import Network, Parts, Recipe
 from tfp_nvp.transformers import Transformer
 
 tfd = tfp.distributions
+#: From the size of a vector, and whether to `flip`, to a mask.
+MaskOf: TypeAlias = Callable[..., np.ndarray]
+#: What couplings keep; of vectors as of images (Dinh et al. 2017, arXiv:1605.08803, figure 3).
+MASK_TYPES: dict[str, MaskOf] = {"channel": masks.half, "checkerboard": masks.alternating}
 
 
 class VectorRecipe(Recipe):
@@ -45,14 +49,21 @@ class VectorParts(Parts):
         """A seed for each layer."""
         return [self.next_seed() for _ in range(checks.integer("num_layers", num_layers, 1))]
 
+    @staticmethod
+    def mask_of(mask_type: str) -> MaskOf:
+        """The maker of the masks of a `mask_type`."""
+        return MASK_TYPES[checks.choice("mask_type", mask_type, tuple(MASK_TYPES))]
+
     def elementwise(self, transformer: Transformer, name: str) -> Elementwise:
         """A transformer whose raw numbers are weights."""
         return Elementwise(transformer, self.event_shape, dtype=self.dtype, name=name)
 
-    def coupling(self, network: Network, mask: np.ndarray, seed: int, name: str) -> Bijector:
+    def coupling(
+        self, network: Network, mask: np.ndarray, seed: int, name: str, transformer: Transformer | None = None
+    ) -> Bijector:
         if self._stands_alone:
-            return self.elementwise(self.transformer, name)
-        return super().coupling(network, mask if self.d > 1 else np.zeros(1, bool), seed, name)
+            return self.elementwise(transformer or self.transformer, name)
+        return super().coupling(network, mask if self.d > 1 else np.zeros(1, bool), seed, name, transformer)
 
     def autoregressive(self, network: Network, seed: int, name: str, size: int | None = None) -> Bijector:
         if self._stands_alone:

@@ -28,12 +28,13 @@ class FlowPlusPlus(ImageRecipe):
     networks need a learning rate warm-up of some hundred steps.
 
     Args:
-      event_shape: [h, w, c]; h and w even.
+      event_shape: [h, w, c]; h and w even, and one of them at least 4.
       num_couplings: of the three parts, each at least 1.
-      hidden_units: channels of each conditioner's hidden layers.
+      hidden_units: channels of each conditioner's hidden layers; an int, or a list of equal ones.
       num_blocks: gated blocks of each conditioner.
       transformer: of each coupling; by default a `MixtureOfLogistics` of 8 components.
-      alpha: of the `Logit`; None for no `Logit`, for data of other ranges.
+      alpha: of the `Logit`: 0 for pixels in [0, 1], all that `Dequantized` takes; above 0 it reaches a little beyond;
+        None for no `Logit`, for data of other ranges.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
@@ -67,10 +68,10 @@ class FlowPlusPlus(ImageRecipe):
         event_shape: Any,
         *,
         num_couplings: Sequence[int] = (4, 2, 3),
-        hidden_units: int = 32,
+        hidden_units: int | Sequence[int] = 32,
         num_blocks: int = 2,
         transformer: Transformer | None = None,
-        alpha: float | None = 0.05,
+        alpha: float | None = 0.0,
         condition_shape: Any = None,
         base: tfd.Distribution | None = None,
         seed: int | None = None,
@@ -78,11 +79,10 @@ class FlowPlusPlus(ImageRecipe):
         network_dtype: Any = None,
         name: str | None = None,
     ):
-        if not isinstance(num_couplings, (Sequence, np.ndarray)):
-            raise TypeError(f"`num_couplings` must be three numbers; got {num_couplings!r}.")
-        counts = tuple(checks.integer("num_couplings", count, 1) for count in num_couplings)
-        if len(counts) != 3:
-            raise ValueError(f"`num_couplings` must be three numbers; got {counts}.")
+        if not isinstance(num_couplings, (Sequence, np.ndarray)) or np.shape(num_couplings) != (3,):
+            given = checks.shown(num_couplings)
+            raise ValueError(f"`num_couplings` must be three numbers such as [4, 2, 3]; got {given}.")
+        counts = tuple(checks.integer(f"num_couplings[{i}]", count, 1) for i, count in enumerate(num_couplings))
         transformer = MixtureOfLogistics() if transformer is None else transformer
         parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
         network = partial(GatedConvNet, hidden_units=hidden_units, num_blocks=num_blocks)
@@ -92,7 +92,7 @@ class FlowPlusPlus(ImageRecipe):
     def _layers_of(
         parts: ImageParts, counts: Sequence[int], network: Network, alpha: float | None
     ) -> Iterator[Bijector]:
-        squeezed = parts.squeezed(2, "the squeeze's factor", "Crop")
+        squeezed = parts.squeezed(2, "the squeeze's factor", "Crop", checkered=True)
         if alpha is not None:
             yield Logit(alpha)
         yield from parts.steps(network, masks.checkerboard, parts.event_shape, counts[0], prefix=0)

@@ -20,13 +20,14 @@ class IAF(MAF):
     Args:
       event_shape: [d].
       num_layers: number of autoregressive layers, at least 1.
-      hidden_units: widths of each network's hidden layers; with `num_blocks`, one width.
+      hidden_units: widths of each network's hidden layers, an int for a single layer; with `num_blocks`, one width.
       num_blocks: None for the plain masked network of the paper, or a number of residual
         blocks (`conditioners.ResidualMADE`).
       activation: a Keras activation that works on each number alone.
       transformer: whose inverse maps each element; affine as in the paper.
       order: "reversed" reverses the order of the elements from layer to layer, as in the
-        paper; "random" draws a new order for every layer but the first.
+        paper; "random" draws a new order for every layer but the first; "same" keeps one order, so that an element
+        never depends on a later one.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible orders and initial weights.

@@ -27,11 +27,13 @@ class ImageRealNVP(ImageRecipe):
     Args:
       event_shape: [h, w, c]; h and w multiples of 2^(num_levels − 1).
       num_levels: number of levels, at least 1.
-      hidden_units: channels of each conditioner's hidden layers, in the first level; twice as many in each next one.
+      hidden_units: channels of each conditioner's hidden layers in the first level, an int or a list of equal ones;
+        twice as many in each next one.
       num_blocks: residual blocks of each conditioner.
       activation: a Keras activation.
       transformer: of each coupling; affine as in the paper.
-      alpha: of the `Logit`; None for no `Logit`, for data of other ranges.
+      alpha: of the `Logit`: 0 for pixels in [0, 1], all that `Dequantized` takes; 0.05 in the paper, which reaches a
+        little beyond; None for no `Logit`, for data of other ranges.
       condition_shape: shape of the condition: [h, w, m] for an image, which is squeezed as the events are and
         joined to their channels; anything else goes to every pixel; or None.
       base: a `tfd.Distribution` over vectors [h · w · c]; None for the standard normal.
@@ -60,11 +62,11 @@ class ImageRealNVP(ImageRecipe):
         event_shape: Any,
         *,
         num_levels: int = 2,
-        hidden_units: int = 32,
+        hidden_units: int | Sequence[int] = 32,
         num_blocks: int = 2,
         activation: Any = "relu",
         transformer: Transformer | None = None,
-        alpha: float | None = 0.05,
+        alpha: float | None = 0.0,
         condition_shape: Any = None,
         base: tfd.Distribution | None = None,
         seed: int | None = None,
@@ -73,9 +75,10 @@ class ImageRealNVP(ImageRecipe):
         name: str | None = None,
     ):
         num_levels = checks.integer("num_levels", num_levels, 1)
+        hidden_units = checks.width("hidden_units", hidden_units)
         transformer = Affine() if transformer is None else transformer
         parts = ImageParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
-        parts.squeezed(2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels")
+        parts.squeezed(2 ** (num_levels - 1), "2^(num_levels − 1)", "Use fewer levels", checkered=True)
         network = partial(ResidualConvNet, num_blocks=num_blocks, activation=activation)
         networks = [partial(network, hidden_units=hidden_units * 2**level) for level in range(num_levels)]
         super().__init__(parts, self._levels_of(parts, networks, alpha), base, name)

@@ -18,7 +18,7 @@ from tfp_nvp.transformers import Affine, Transformer
 tfd = tfp.distributions
 
 #: How the order of the elements changes from one autoregressive layer to the next.
-ORDERS = ("reversed", "random")
+ORDERS = ("reversed", "random", "same")
 
 
 class MAF(VectorRecipe):
@@ -31,13 +31,14 @@ class MAF(VectorRecipe):
     Args:
       event_shape: [d].
       num_layers: number of autoregressive layers, at least 1.
-      hidden_units: widths of each network's hidden layers; with `num_blocks`, one width.
+      hidden_units: widths of each network's hidden layers, an int for a single layer; with `num_blocks`, one width.
       num_blocks: None for the plain masked network of the paper, or a number of residual
         blocks (`conditioners.ResidualMADE`).
       activation: a Keras activation that works on each number alone.
       transformer: of each element; affine as in the paper.
       order: "reversed" reverses the order of the elements from layer to layer, as in the
-        paper; "random" draws a new order for every layer but the first.
+        paper; "random" draws a new order for every layer but the first; "same" keeps one order, so that an element
+        never depends on a later one.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible orders and initial weights.
@@ -70,8 +71,7 @@ class MAF(VectorRecipe):
         dtype: Any = "float32",
         name: str | None = None,
     ):
-        if order not in ORDERS:
-            raise ValueError(f"`order` must be one of {', '.join(map(repr, ORDERS))}; got {order!r}.")
+        order = checks.choice("order", order, ORDERS)
         transformer = Affine() if transformer is None else transformer
         parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
         network = partial(_masked_network(hidden_units, num_blocks), activation=activation)
@@ -88,9 +88,6 @@ class MAF(VectorRecipe):
 
 def _masked_network(hidden_units: int | Sequence[int], num_blocks: int | None) -> Network:
     """Plain masked networks, or residual ones, whose layers are of one width."""
-    widths = checks.hidden_units("hidden_units", hidden_units)
     if num_blocks is None:
-        return partial(MADE, hidden_units=widths)
-    if len(set(widths)) > 1:
-        raise ValueError(f"`hidden_units` must be one width where there are residual blocks; got {list(widths)}.")
-    return partial(ResidualMADE, hidden_units=widths[0], num_blocks=num_blocks)
+        return partial(MADE, hidden_units=checks.hidden_units("hidden_units", hidden_units))
+    return partial(ResidualMADE, hidden_units=checks.width("hidden_units", hidden_units), num_blocks=num_blocks)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_nvp import masks
 from tfp_nvp.bijectors import Bijector, InvertibleLinear
 from tfp_nvp.conditioners import ResidualMLP
 from tfp_nvp.flows._recipe import Network
-from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
+from tfp_nvp.flows._vector_recipe import MaskOf, VectorParts, VectorRecipe
 from tfp_nvp.transformers import RationalQuadratic, Transformer
 
 tfd = tfp.distributions
@@ -24,11 +23,13 @@ class NeuralSplineFlow(VectorRecipe):
     Args:
       event_shape: [d].
       num_layers: number of couplings, at least 1.
-      hidden_units: width of each conditioner, a residual network.
+      hidden_units: width of each conditioner, a residual network; an int, or a list of equal ones.
       num_blocks: residual blocks of each conditioner.
       activation: a Keras activation.
       dropout: rate in [0, 1) within the conditioners while training.
       transformer: of each coupling; a spline of 8 bins on [-5, 5] by default.
+      mask_type: what a coupling keeps: "channel", the first half of the elements, or "checkerboard", every other one;
+        the next coupling keeps the others.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible permutations and initial weights.
@@ -49,11 +50,12 @@ class NeuralSplineFlow(VectorRecipe):
         event_shape: Any,
         *,
         num_layers: int = 6,
-        hidden_units: int = 128,
+        hidden_units: int | Sequence[int] = 128,
         num_blocks: int = 2,
         activation: Any = "relu",
         dropout: float = 0.0,
         transformer: Transformer | None = None,
+        mask_type: str = "channel",
         condition_shape: Any = None,
         base: tfd.Distribution | None = None,
         seed: int | None = None,
@@ -65,12 +67,12 @@ class NeuralSplineFlow(VectorRecipe):
         network = partial(
             ResidualMLP, hidden_units=hidden_units, num_blocks=num_blocks, activation=activation, dropout=dropout
         )
-        super().__init__(parts, self._layers_of(parts, num_layers, network), base, name)
+        super().__init__(parts, self._layers_of(parts, num_layers, network, parts.mask_of(mask_type)), base, name)
 
     @staticmethod
-    def _layers_of(parts: VectorParts, num_layers: int, network: Network) -> Iterator[Bijector]:
+    def _layers_of(parts: VectorParts, num_layers: int, network: Network, mask_of: MaskOf) -> Iterator[Bijector]:
         yield parts.act_norm("act_norm")
         for i, seed in enumerate(parts.seeds(num_layers)):
             start = seed if parts.d > 2 else None
             yield InvertibleLinear(parts.event_shape, seed=start, dtype=parts.dtype, name=f"linear_{i}")
-            yield parts.coupling(network, masks.half(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")
+            yield parts.coupling(network, mask_of(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")

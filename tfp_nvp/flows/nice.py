@@ -8,11 +8,10 @@ from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_nvp import masks
 from tfp_nvp.bijectors import Bijector
 from tfp_nvp.conditioners import MLP
 from tfp_nvp.flows._recipe import Network
-from tfp_nvp.flows._vector_recipe import VectorParts, VectorRecipe
+from tfp_nvp.flows._vector_recipe import MaskOf, VectorParts, VectorRecipe
 from tfp_nvp.transformers import Affine, Shift
 
 tfd = tfp.distributions
@@ -24,8 +23,10 @@ class NICE(VectorRecipe):
     Args:
       event_shape: [d].
       num_layers: number of couplings, at least 1; the paper has 4.
-      hidden_units: widths of each conditioner's hidden layers.
+      hidden_units: widths of each conditioner's hidden layers; an int for a single layer.
       activation: a Keras activation.
+      mask_type: what a coupling keeps: "channel", the first half of the elements, or "checkerboard", every other one;
+        the next coupling keeps the others.
       condition_shape: shape of the condition, or None.
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible initial weights.
@@ -45,8 +46,9 @@ class NICE(VectorRecipe):
         event_shape: Any,
         *,
         num_layers: int = 4,
-        hidden_units: Sequence[int] = (128, 128),
+        hidden_units: int | Sequence[int] = (128, 128),
         activation: Any = "relu",
+        mask_type: str = "checkerboard",
         condition_shape: Any = None,
         base: tfd.Distribution | None = None,
         seed: int | None = None,
@@ -55,10 +57,10 @@ class NICE(VectorRecipe):
     ):
         parts = VectorParts(event_shape, Shift(), condition_shape, seed, dtype)
         network = partial(MLP, hidden_units=hidden_units, activation=activation)
-        super().__init__(parts, self._layers_of(parts, num_layers, network), base, name)
+        super().__init__(parts, self._layers_of(parts, num_layers, network, parts.mask_of(mask_type)), base, name)
 
     @staticmethod
-    def _layers_of(parts: VectorParts, num_layers: int, network: Network) -> Iterator[Bijector]:
+    def _layers_of(parts: VectorParts, num_layers: int, network: Network, mask_of: MaskOf) -> Iterator[Bijector]:
         yield parts.elementwise(Affine(), "scale")
         for i, seed in enumerate(parts.seeds(num_layers)):
-            yield parts.coupling(network, masks.alternating(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")
+            yield parts.coupling(network, mask_of(parts.d, flip=i % 2 == 1), seed, f"coupling_{i}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
-from tfp_nvp.bijectors import Bijector, Chain, Quantile, Squeeze
+from tfp_nvp.bijectors import Bijector, Chain, Squeeze
 from tfp_nvp.conditioners import GatedConvNet, ResidualMADE
 from tfp_nvp.flows._image_recipe import ImageParts, ImageRecipe
 from tfp_nvp.transformers import RationalQuadratic, Transformer
@@ -46,7 +46,7 @@ class SubscaleFlow(ImageRecipe):
       event_shape: [h, w, c]; h and w multiples of `factor`.
       factor: f, at least 2.
       num_groups: m, from 2 to c · f²: groups of channels of equal number, or nearly so.
-      hidden_units: channels of each conditioner's hidden layers.
+      hidden_units: channels of each conditioner's hidden layers; an int, or a list of equal ones.
       num_blocks: residual blocks of each conditioner.
       transformer: of each coupling; a spline by default.
       num_bins: of the `Quantile` layer, for integers their number of levels; None for no `Quantile`, for data of other
@@ -84,7 +84,7 @@ class SubscaleFlow(ImageRecipe):
         *,
         factor: int = 4,
         num_groups: int = 16,
-        hidden_units: int = 32,
+        hidden_units: int | Sequence[int] = 32,
         num_blocks: int = 2,
         transformer: Transformer | None = None,
         num_bins: int | None = 256,
@@ -105,10 +105,7 @@ class SubscaleFlow(ImageRecipe):
                 f"`num_groups` must be at most the number of channels after the squeeze, {squeezed[-1]}; "
                 f"got {num_groups}."
             )
-        front: list[Bijector] = []
-        if num_bins is not None:
-            front.append(Quantile(parts.event_shape, num_bins=num_bins, dtype=parts.dtype))
-        front.append(Squeeze(factor, order="dispersed"))
+        front = [*parts.quantile(num_bins), Squeeze(factor, order="dispersed")]
         groups = np.array_split(np.arange(squeezed[-1]), num_groups)
         levels = self._levels_of(parts, front, groups, squeezed, hidden_units, num_blocks)
         super().__init__(parts, levels, base, name, leaving=[len(group) for group in groups[:0:-1]])
@@ -119,7 +116,7 @@ class SubscaleFlow(ImageRecipe):
         front: list[Bijector],
         groups: list[np.ndarray],
         squeezed: tuple[int, int, int],
-        hidden_units: int,
+        hidden_units: int | Sequence[int],
         num_blocks: int,
     ) -> Iterator[Bijector]:
         """The last group's level first, after the layers in front."""
@@ -140,7 +137,9 @@ class SubscaleFlow(ImageRecipe):
             front = []
         shape = (height, width, len(groups[0]))
         size = math.prod(shape)
-        first = partial(ResidualMADE, hidden_units=4 * hidden_units, num_blocks=num_blocks)
+        first = partial(
+            ResidualMADE, hidden_units=4 * checks.width("hidden_units", hidden_units), num_blocks=num_blocks
+        )
         layer = parts.autoregressive(first, seeds[0], "group_0", size)
         yield Chain([tfb.Reshape(shape, [size]), layer, tfb.Reshape([size], shape)])
 

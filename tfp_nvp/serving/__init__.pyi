@@ -14,6 +14,7 @@ from tfp_nvp.serving._deploying.deployment import write_deployment as write_depl
 from tfp_nvp.serving._exporting.export import export as export
 from tfp_nvp.serving._folders.model_card import read_card as read_card
 from tfp_nvp.serving._folders.model_card import size_report as size_report
+from tfp_nvp.serving._folders.retention import remove_old_versions as remove_old_versions
 from tfp_nvp.serving._folders.version_labels import labels as labels
 from tfp_nvp.serving._folders.version_labels import remove_label as remove_label
 from tfp_nvp.serving._folders.version_labels import set_label as set_label

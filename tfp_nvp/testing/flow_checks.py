@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -13,26 +12,22 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp.distributions.fittable import as_fittable
-from tfp_nvp.testing import guarantees
+from tfp_nvp.testing import guarantees, rounding
 from tfp_nvp.testing.bijector_checks import (
+    MAPS,
     bijector_subject,
     condition_shape_of,
     measure_maps,
     measure_module,
     static_shape,
 )
-from tfp_nvp.testing.report import TOLERANCES, Report
-from tfp_nvp.testing.rounding import rounding_error
+from tfp_nvp.testing.report import Report
 from tfp_nvp.testing.subject import Subject, Tensors, compare, keywords, rows_of
 
 tfd = tfp.distributions
 
 NAMES = (
-    "inverse_of_forward",
-    "forward_of_inverse",
-    "forward_log_det",
-    "inverse_log_det",
-    "one_pass",
+    *MAPS,
     "log_prob",
     "sample_shapes",
     "sample_log_prob",
@@ -87,8 +82,7 @@ def check_flow(
       flow: the distribution.
       x: [..., *batch_shape, *event_shape]; the first 6 rows are used.
       condition: [..., *condition_shape], one for each row; or None.
-      tolerance: largest error relative to 1 + |value|. By default 1e-3 for float32 and
-        1e-8 for float64.
+      tolerance: as for `check_bijector`.
       only: names of the checks to run; None for all.
       skip: names of checks not to run.
       raise_on_failure: whether to raise if a check failed.
@@ -112,7 +106,8 @@ def check_flow(
         raise TypeError(f"`flow` must have events of real numbers; those of {flow.name} are {flow.dtype.name}.")
     row_ndims = len(flow.batch_shape) + len(flow.event_shape)
     inputs = _inputs(flow, x, condition, row_ndims)
-    tolerance = TOLERANCES[inputs["x"].dtype.name] if tolerance is None else tolerance
+    if tolerance is None:
+        tolerance = rounding.tolerance_of(flow, inputs["x"].dtype)
     title = f"check_flow({type(flow).__name__} {flow.name!r})"
     report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
     _measure_bijector(report, flow, inputs)
@@ -124,8 +119,9 @@ def check_flow(
     ):
         report.measure(name, partial(check, subject))
     whole = Subject(flow, _log_prob_and_samples, _log_prob, inputs)
-    measure_module(report, subject, whole)
-    report.measure("xla_samples", partial(_xla_samples, subject))
+    compiled = Subject(flow, _log_prob_and_samples_with_theirs, _log_prob, inputs)
+    measure_module(report, subject, whole, compiled)
+    report.measure("xla_samples", partial(_xla_samples, compiled))
     report.measure("condition", partial(guarantees.condition, whole), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
@@ -144,10 +140,11 @@ def _inputs(flow: Any, x: Any, condition: Any, row_ndims: int) -> Tensors:
 def _measure_bijector(report: Report, flow: Any, inputs: Mapping[str, tf.Tensor]) -> None:
     if not hasattr(flow, "bijector"):
         return
-    rank = len(flow.event_shape)
-    rank += flow.bijector.experimental_batch_shape(y_event_ndims=rank).rank or 0
-    condition = _bijector_condition(flow, inputs)
-    measure_maps(report, bijector_subject(flow.bijector, inputs["x"], condition, rank))
+    if report.asks_for(MAPS):
+        rank = len(flow.event_shape)
+        rank += flow.bijector.experimental_batch_shape(y_event_ndims=rank).rank or 0
+        condition = _bijector_condition(flow, inputs)
+        measure_maps(report, bijector_subject(flow.bijector, inputs["x"], condition, rank))
     report.measure("log_prob", partial(_sum_of_parts, flow, inputs))
 
 
@@ -166,6 +163,12 @@ def _log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
 
 def _log_prob_and_samples(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
     return {**_log_prob(flow, inputs), "samples": _sample(flow, 2, inputs)}
+
+
+def _log_prob_and_samples_with_theirs(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
+    seed = tf.constant(SEED, tf.int32)
+    samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **keywords(inputs))
+    return {**_log_prob(flow, inputs), "samples": samples, "log_prob_of_samples": log_prob}
 
 
 def _sample(flow: Any, sample_shape: Any, inputs: Mapping[str, tf.Tensor], seed: Any = SEED) -> tf.Tensor:
@@ -207,13 +210,7 @@ def _sample_log_prob(subject: Subject) -> tuple[float, str]:
 
 def _xla_samples(subject: Subject) -> tuple[float, str]:
     # XLA draws other numbers for the same seed, so the samples themselves can't be compared.
-    def sample_and_log_prob(flow: Any, inputs: Mapping[str, tf.Tensor]) -> Tensors:
-        seed = tf.constant(SEED, tf.int32)
-        samples, log_prob = flow.experimental_sample_and_log_prob(2, seed=seed, **keywords(inputs))
-        return {"samples": samples, "log_prob": log_prob}
-
-    drawn = guarantees.run_xla(dataclasses.replace(subject, compute=sample_and_log_prob))
-    return _compare_densities(subject, drawn["samples"], drawn["log_prob"])
+    return _compare_densities(subject, subject.compiled["samples"], subject.compiled["log_prob_of_samples"])
 
 
 def _compare_densities(subject: Subject, samples: tf.Tensor, log_prob: tf.Tensor) -> tuple[float, str]:
@@ -224,13 +221,9 @@ def _compare_densities(subject: Subject, samples: tf.Tensor, log_prob: tf.Tensor
         return flow.log_prob(x, **condition)
 
     right = of_samples(tf.identity(samples))
-    allowed = rounding_error(of_samples, tf.identity(samples), _num_layers(flow))
+    allowed = rounding.rounding_error(of_samples, tf.identity(samples), rounding.num_layers(flow))
     within = tf.clip_by_value(log_prob, right - allowed, right + allowed)
     return compare({"log_prob": log_prob + (right - within)}, {"log_prob": right})
-
-
-def _num_layers(flow: Any) -> int:
-    return len(flow.parts()) if hasattr(flow, "parts") else 1
 
 
 def _equal_seeds(subject: Subject) -> tuple[float, str]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-#: Largest error, relative to 1 + |value|, of a correct result in each dtype.
-TOLERANCES = {"bfloat16": 1e-1, "float16": 3e-2, "float32": 1e-3, "float64": 1e-8}
-
 
 class Skipped(Exception):
     """Raised by a check that does not apply; its text says why."""
@@ -74,6 +71,10 @@ class Report:
     def passed(self) -> bool:
         """Whether no check failed."""
         return not self.failed
+
+    def asks_for(self, names: Collection[str]) -> bool:
+        """Whether the report is to have a check of one of these names."""
+        return not self._only.isdisjoint(names)
 
     def measure(self, name: str, check: Callable[[], tuple[float, str]], tolerance: float | None = None) -> None:
         """Runs a check, which returns an error and a remark, and records the outcome.

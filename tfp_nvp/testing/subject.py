@@ -36,13 +36,25 @@ class Subject:
         """`compute` as a concrete function, traced once."""
         return tf.function(lambda inputs: self.compute(self.module, inputs)).get_concrete_function(self.fresh())
 
+    @functools.cached_property
+    def compiled(self) -> Tensors:
+        """What `compute` returns for all rows, compiled by XLA."""
+        function = tf.function(lambda inputs: self.traced(inputs), jit_compile=True)
+        # Calling `function` itself would count towards TensorFlow's warning about retracing.
+        return function.get_concrete_function(self.fresh())(self.fresh())
+
     def fresh(self) -> Tensors:
         """The inputs as new tensors, which no cache holds."""
         return {name: tf.identity(value) for name, value in self.inputs.items()}
 
-    def expected(self) -> Tensors:
+    def evaluate(self) -> Tensors:
         """Computes all rows at once, eagerly."""
         return self.compute(self.module, self.fresh())
+
+    @functools.cached_property
+    def expected(self) -> Tensors:
+        """What `evaluate` returns with the weights as they are, computed once."""
+        return self.evaluate()
 
     def batch(self, shape: tuple[int, ...]) -> Tensors:
         """The first rows, as a batch of the given shape."""

@@ -1,7 +1,11 @@
 # Written by `python -m tfp_nvp._stubs`.
 
 from tfp_nvp.training._anomalies.anomaly_detector import AnomalyDetector as AnomalyDetector
+from tfp_nvp.training._matching.distill import distill as distill
+from tfp_nvp.training._matching.flow_matching import FlowMatching as FlowMatching
 from tfp_nvp.training._models.flow_model import FlowModel as FlowModel
+from tfp_nvp.training._models.load_model import load_model as load_model
+from tfp_nvp.training._models.schema import Schema as Schema
 from tfp_nvp.training._tables.fit import fit as fit
 from tfp_nvp.training._tables.plan import Plan as Plan
 from tfp_nvp.training._tables.plan import plan_for as plan_for

@@ -14,6 +14,7 @@ class Partition:
 
     def __init__(self, raw: tf.Tensor, minimum: float, bound: float):
         self.num_bins = raw.shape[0]
+        self.half = (self.num_bins + 1) // 2  # bins from this number on are counted from the upper end
         self.minimum, self.bound = minimum, bound
         self.free = 1.0 - minimum * self.num_bins  # the fraction of the interval that the softmax divides
         self.weights = tf.exp(raw - tf.stop_gradient(tf.reduce_max(raw, axis=0)))
@@ -25,13 +26,36 @@ class Partition:
         least = self.minimum * self.interval
         return [weight + least for weight in tf.unstack(self.weights)]
 
-    def position(self, value: tf.Tensor) -> tf.Tensor:
-        """The distance of a value from −bound, in units of the weights."""
-        return (value + self.bound) * self.interval / (2.0 * self.bound)
+    def starts(self, sizes: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Where each bin starts [...], in units of the weights: from −bound in the lower half of bins, else from bound.
+
+        A sum over the bins to the nearer end rounds least, and so does the distance of a value from that end.
+        """
+        below, above = [tf.zeros_like(sizes[0])], [-sizes[-1]]
+        for i in range(self.half - 1):
+            below.append(below[-1] + sizes[i])
+        for i in range(self.num_bins - 2, self.half - 1, -1):
+            above.append(above[-1] - sizes[i])
+        return below + above[::-1]
+
+    def positions(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The distances of a value from −bound and from bound, in units of the weights."""
+        low, high = ((value - end) * self.interval / (2.0 * self.bound) for end in (-self.bound, self.bound))
+        return low, high
 
     def length(self, size: tf.Tensor) -> tf.Tensor:
         """A size in units of the values."""
         return 2.0 * self.bound * size / self.interval
+
+    def knot(self, start: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The start of the bin of this number in units of the values, and what rounding took from it.
+
+        Near an end, a bin can be so narrow that the rounded knot lies elsewhere in it.
+        """
+        end = tf.where(index >= self.half, tf.constant(self.bound, index.dtype), -self.bound)
+        offset = self.length(start)
+        knot = end + offset
+        return knot, offset - (knot - end)
 
     def gradient(
         self, index: tf.Tensor, start: tf.Tensor, size: tf.Tensor, g_start: tf.Tensor, g_size: tf.Tensor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -25,8 +25,7 @@ class Bin(NamedTuple):
         b = δ₀ − u σ, a = s − b, c = −s u, σ = δ₀ + δ₁ − 2 s. Its discriminant b² − 4 a c is
         (δ₀ − u (δ₀ + δ₁))² + 4 s² u (1 − u): two terms that are never negative, nor both zero.
         """
-        s = self.height / self.width
-        u = tf.clip_by_value(u, 0.0, 1.0)  # rounding of the knots can put it a little outside
+        s, u = self.height / self.width, held(u)
         total = self.slope + self.next_slope
         b = self.slope - u * (total - 2.0 * s)
         root = tf.sqrt((self.slope - u * total) ** 2 + 4.0 * s**2 * u * (1.0 - u))
@@ -36,15 +35,26 @@ class Bin(NamedTuple):
         return numerator / denominator
 
 
+@tf.custom_gradient
+def held(fraction: tf.Tensor) -> Any:
+    """A fraction held to [0, 1], out of which rounding of the knots can take it. Its derivatives are not held."""
+    return tf.clip_by_value(fraction, 0.0, 1.0), lambda upstream: upstream
+
+
 class Curve:
     """The spline at the fraction θ of a bin: x = bottom + height · N / D, dx/dz = s² M / D².
 
     N = s θ² + δ₀ θ (1 − θ)
     D = s + (δ₀ + δ₁ − 2 s) θ (1 − θ)
     M = δ₁ θ² + 2 s θ (1 − θ) + δ₀ (1 − θ)²
+
+    θ is held to [0, 1], where all terms of N, D and M are positive: beyond, M and the slope can be negative. With
+    slopes and s between ε and 1/ε, M lies between ε and 1/ε, and D / s between ½ and 1/ε², so that nothing here leaves
+    the range of a dtype whose largest number is far above ε⁻⁵.
     """
 
     def __init__(self, theta: tf.Tensor, piece: Bin):
+        theta = held(theta)
         self.piece, self.theta, self.rest = piece, theta, 1.0 - theta
         self.s = piece.height / piece.width
         self.mixed = self.theta * self.rest
@@ -53,11 +63,13 @@ class Curve:
         self.D = self.s * (1.0 - 2.0 * self.mixed) + (piece.slope + piece.next_slope) * self.mixed
         self.M = piece.next_slope * theta**2 + 2.0 * self.s * self.mixed + piece.slope * self.rest**2
 
-    def x(self) -> tf.Tensor:
-        return self.piece.bottom + self.piece.height * self.N / self.D
+    def rise(self) -> tf.Tensor:
+        """x − bottom."""
+        return self.piece.height * self.N / self.D
 
-    def z(self) -> tf.Tensor:
-        return self.piece.left + self.piece.width * self.theta
+    def run(self) -> tf.Tensor:
+        """z − left."""
+        return self.piece.width * self.theta
 
     def log_slope(self) -> tf.Tensor:
         """log dx/dz, in nats."""

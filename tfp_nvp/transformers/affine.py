@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._finite import with_held_gradient
 from tfp_nvp.transformers.transformer import Transformer
 
 
@@ -46,7 +47,8 @@ class Affine(Transformer):
     def _parts(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """t and s."""
         shift, raw_scale = tf.unstack(raw)
-        return shift, self.bound * tf.tanh(raw_scale / self.bound)
+        # The gradient by s is infinite where z is, and that of a tanh at its bound zero.
+        return shift, with_held_gradient(self.bound * tf.tanh(raw_scale / self.bound))
 
 
 def _as_large(log_det: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._finite import short_of_overflow
+from tfp_nvp._roots import bracketed_newton
 from tfp_nvp.transformers.affine import Affine
 from tfp_nvp.transformers.transformer import Transformer, flattening_short_rows
-
-#: Tolerance of a solution, in units of rounding.
-_RESOLUTION = 4.0
 
 
 class MixtureOfLogistics(Transformer):
@@ -60,18 +61,7 @@ class MixtureOfLogistics(Transformer):
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mixture, affine = self._parts(raw)
         y, log_det = Affine(bound=self.bound).forward(z, affine)
-        solution = tf.stop_gradient(mixture.solve(y))
-        # One more Newton step, differentiated, has the gradient of the implicit function. Between narrow components
-        # that may be infinite and the step no better than the solution: both are bounded.
-        value, log_slope = mixture.logit_and_log_slope(solution)
-        most = 0.4 * np.log(np.finfo(y.dtype.as_numpy_dtype).max)
-        step = (y - value) * tf.exp(tf.minimum(-tf.stop_gradient(log_slope), most))
-        resolution = _RESOLUTION * np.finfo(y.dtype.as_numpy_dtype).eps * (1.0 + tf.abs(solution))
-        x = (
-            solution
-            + tf.stop_gradient(tf.clip_by_value(step, -resolution, resolution))
-            + (step - tf.stop_gradient(step))
-        )
+        x = mixture.root(tf.stop_gradient(mixture.solve(y)), y)
         return x, log_det - mixture.logit_and_log_slope(x)[1]
 
     def _parts(self, raw: tf.Tensor) -> tuple[_Mixture, tf.Tensor]:
@@ -99,7 +89,7 @@ class _Mixture:
         log F and log (1 − F) are sums over components in the log domain. With the lesser of
         them, of components wᵢ = πᵢ σ(∓uᵢ) / Σ, the slope is Σ wᵢ σ(±uᵢ) exp(−sᵢ) / Σ πᵢ σ(±uᵢ): nothing cancels.
         """
-        u = (x - self.means) * tf.exp(-self.log_scales)
+        u = short_of_overflow((x - self.means) * tf.exp(-self.log_scales))
         log_below = self.log_weights + tf.math.log_sigmoid(u)
         log_above = self.log_weights + tf.math.log_sigmoid(-u)
         log_f, log_rest = (tf.reduce_logsumexp(terms, axis=0) for terms in (log_below, log_above))
@@ -109,23 +99,35 @@ class _Mixture:
         slope = tf.reduce_logsumexp(log_lesser + log_greater - self.log_scales, axis=0)
         return log_f - log_rest, slope - tf.where(upper, log_f, log_rest)
 
+    def root(self, solution: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """A solution x of logit F(x) = y, as a function of y, π, μ and s of which every derivative is right.
+
+        By the implicit function theorem, with p any of the numbers, dx = (dy − ∂p logit F dp) / (logit F)′. This
+        gradient is written in terms of x as the same function, so that its own gradient is right too.
+        """
+        numbers = self.log_weights, self.means, self.log_scales
+        most = 0.4 * np.log(np.finfo(y.dtype.as_numpy_dtype).max)  # between narrow components it may be infinite
+
+        @tf.custom_gradient
+        def root(y: tf.Tensor, *numbers: tf.Tensor) -> Any:
+            def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                x, mixture = root(y, *numbers), _Mixture(*numbers)
+                with tf.GradientTape() as tape:
+                    tape.watch(numbers)
+                    value, log_slope = mixture.logit_and_log_slope(x)
+                g_y = upstream * tf.exp(tf.minimum(-log_slope, most))
+                return g_y, *tape.gradient(value, numbers, -g_y)
+
+            return tf.identity(solution), gradient
+
+        return root(y, *numbers)
+
     def solve(self, y: tf.Tensor) -> tf.Tensor:
         """The x of logit F(x) = y."""
-        ends = self.means + tf.exp(self.log_scales) * y
-        low, high = tf.reduce_min(ends, axis=0), tf.reduce_max(ends, axis=0)
-        resolution = _RESOLUTION * np.finfo(y.dtype.as_numpy_dtype).eps
+        ends = short_of_overflow(self.means + tf.exp(self.log_scales) * y)
 
-        def is_open(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_any(tf.abs(move) > resolution * (1.0 + tf.abs(x)))
-
-        def narrow(low: tf.Tensor, high: tf.Tensor, x: tf.Tensor, move: tf.Tensor) -> tuple:
+        def function(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             value, log_slope = self.logit_and_log_slope(x)
-            newton = (y - value) * tf.exp(-log_slope)
-            low, high = tf.where(value <= y, x, low), tf.where(value >= y, x, high)
-            inside = (x + newton >= low) & (x + newton <= high)
-            use_newton = inside & (tf.abs(newton) <= 0.5 * tf.abs(move))
-            new = tf.where(use_newton, x + newton, low + 0.5 * (high - low))
-            return low, high, new, new - x
+            return value, tf.exp(log_slope)
 
-        start = (low, high, low + 0.5 * (high - low), high - low)
-        return tf.while_loop(is_open, narrow, start, maximum_iterations=100, parallel_iterations=1)[2]
+        return bracketed_newton(function, y, tf.reduce_min(ends, axis=0), tf.reduce_max(ends, axis=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,11 @@ class Transformer(Captured, abc.ABC):
     #: p, how many raw numbers one element needs.
     num_parameters: int
 
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Ends (low, high) of the interval that the map takes onto itself: all real numbers, or a circle's."""
+        return -math.inf, math.inf
+
     @abc.abstractmethod
     def forward(self, z: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """x [...] and log |dx/dz| [...] from z [...] and raw [p, ...]."""
@@ -40,11 +46,18 @@ class Transformer(Captured, abc.ABC):
     def inverse(self, x: tf.Tensor, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """z [...] and log |dz/dx| [...] from x [...] and raw [p, ...]."""
 
+    def check_dtype(self, dtype: tf.DType) -> None:
+        """Raises a ValueError if values of this dtype can't carry the map. Layers ask when they are made."""
+
     def is_increasing(self, raw: tf.Tensor) -> tf.Tensor:
         """Whether the map increases: raw [p, ...] → [...]. It is monotone, so two points suffice."""
         raw = tf.convert_to_tensor(raw)
         low, high = (self.forward(tf.fill(tf.shape(raw)[1:], tf.cast(z, raw.dtype)), raw)[0] for z in (-0.5, 0.5))
         return low < high
+
+    def keeps(self, low: Any, high: Any) -> bool:
+        """Whether the map takes the numbers from `low` to `high` onto themselves, whatever the raw numbers are."""
+        return False
 
     def in_layers(self) -> Any:
         """The transformer for layers that evaluate it once: itself, or one whose graph all layers share."""

@@ -125,7 +125,8 @@ def test_huge_numbers_harm_only_their_rows(recipe_export, answered):
     for signature, key in real_inputs(recipe_export):
         outputs = answered(recipe_export).outputs[f"{signature}.{key}.huge"]
         assert_equal(rows_of(outputs, others), rows_of(recipe_export.tried[signature].outputs, others))
-        if (signature, key) == ("log_prob", "x"):
+        is_direction = recipe_export.name.startswith("spherical")  # of any length
+        if (signature, key) == ("log_prob", "x") and not is_direction:
             assert not (outputs["log_prob"][list(HUGE)] > -1e3).any()
 
 

@@ -113,10 +113,14 @@ class RestClient:
         """GET /v1/models/`path`."""
         return self._session.get(f"{self._url}/v1/models/{path}", timeout=_TIMEOUT)
 
-    def post(self, path: str, body: Any) -> requests.Response:
+    def post(self, path: str, body: Any, headers: Any = None) -> requests.Response:
         """POST to /v1/models/`path`; bytes as they are, anything else as JSON, with NaN and Infinity."""
         data = body if isinstance(body, bytes) else json.dumps(body)
-        return self._session.post(f"{self._url}/v1/models/{path}", data=data, timeout=_TIMEOUT)
+        return self._session.post(f"{self._url}/v1/models/{path}", data=data, headers=headers, timeout=_TIMEOUT)
+
+    def request(self, method: str, path: str) -> requests.Response:
+        """Another method on /v1/models/`path`."""
+        return self._session.request(method, f"{self._url}/v1/models/{path}", timeout=_TIMEOUT)
 
     def predict(self, name: str, **body: Any) -> Any:
         """What a prediction answers.

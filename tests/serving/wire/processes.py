@@ -47,6 +47,9 @@ def start(kind: str, config: str, folder: Path, batching: str | None = None) -> 
     flags = [
         f"--model_config_file={folder / 'models.config'}",
         "--allow_version_labels_for_unavailable_models=true",  # else a config with labels can't start
+        "--max_num_load_retries=0",  # else a bad version is tried for minutes
+        "--grpc_max_threads=64",  # else a machine with few processors refuses callers
+        "--num_load_threads=4",
     ]
     if batching is not None:
         (folder / "batching.config").write_text(batching)
@@ -54,7 +57,7 @@ def start(kind: str, config: str, folder: Path, batching: str | None = None) -> 
     return start_with(kind, flags, folder / "log")
 
 
-def start_with(kind: str, flags: Sequence[str], log: Path, timeout: float = 180.0) -> Running:
+def start_with(kind: str, flags: Sequence[str], log: Path, timeout: float = 400.0) -> Running:
     """As `start`, with flags of one's own, but for ports."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
     with log.open("w") as stderr:
@@ -99,10 +102,10 @@ def _start_real(flags: Sequence[str], environment: dict[str, str], stderr: objec
         f"--port={port}",
         f"--rest_api_port={rest_port}",
         "--file_system_poll_wait_seconds=1",  # the least: zero means never again
-        "--max_num_load_retries=0",  # else a bad version is tried for minutes
         *flags,
     ]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+    # Why a start failed is on the standard output.
+    process = subprocess.Popen(command, env=environment, stdout=stderr, stderr=subprocess.STDOUT)
     while time.monotonic() < deadline and process.poll() is None:  # it listens to REST last, with all models loaded
         with socket.socket() as probe:
             probe.settimeout(1.0)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import affine
+from tests.serving.rounding import within
 from tests.serving.wire.conftest import BATCHED, assert_close, in_python, inputs_of
 from tests.serving.wire.processes import config_of, stop
 from tfp_nvp import serving
@@ -139,7 +140,8 @@ def test_a_full_queue_answers_unavailable(narrow_server, rng):
         assert "submitted is full" in error.details()
     for part, answer in zip(x, answers, strict=True):
         if not isinstance(answer, grpc.RpcError):
-            np.testing.assert_allclose(answer, alone.log_prob(part), rtol=2e-4, atol=2e-4)
+            # Batches of other sizes are summed in other orders, through all layers.
+            np.testing.assert_allclose(answer, alone.log_prob(part), **within())
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -153,4 +155,4 @@ def test_our_client_asks_a_full_queue_again(protocol, narrow_server, rng):
     ):
         impatient.log_prob(x)
     with serving.Client(address, "narrow", chunk_rows=3, retries=10) as patient:
-        np.testing.assert_allclose(patient.log_prob(x), alone.log_prob(x), rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(patient.log_prob(x), alone.log_prob(x), **within())

@@ -1,6 +1,11 @@
-"""A server with the files and flags of `write_deployment`: it starts with labels, and follows them as they move."""
+"""A server with the files and flags of `write_deployment` starts with labels, follows them, and survives its callers.
 
+Callers without rows, too many callers and a broken version have each stopped servers with other flags.
+"""
+
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -78,3 +83,81 @@ def test_a_server_starts_with_labels_by_the_flag_of_the_deployment(kind, tmp_pat
     stop(start_with(kind, flags, tmp_path / "log"))
     with pytest.raises(RuntimeError, match=r"(?s)Failed to start server.*not currently available for inference"):
         start_with(kind, [flag for flag in flags if flag != ALLOW], tmp_path / "other")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def deployed(request, tmp_path_factory):
+    """A server of two models, their folder, and the files of its deployment."""
+    root = tmp_path_factory.mktemp("deployed")
+    for name in ("m", "other"):
+        export_one(root / "models" / name, 1)
+    deployment = write_deployment(root / "models", root / "serving")
+    running = start_with(request.param, flags_of(deployment), root / "log")
+    yield running, root / "models", deployment.folder
+    stop(running)
+
+
+def test_requests_without_rows_hang_nobody(deployed):
+    running, _, _ = deployed
+
+    def ask(_):
+        rest = clients.RestClient(running.rest_port)
+        answer = rest.post("m:predict", {"signature_name": "log_prob", "inputs": {"x": []}})
+        rest.close()
+        return answer.status_code
+
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(ask, range(40))) == {200}
+    rest = clients.RestClient(running.rest_port)
+    assert rest.predict("m", inputs={"x": [1.0]})["outputs"] == pytest.approx([-0.5 * np.log(2.0 * np.pi)])
+    rest.close()
+
+
+def test_many_callers_are_all_answered(deployed):
+    running, _, _ = deployed
+    client = clients.GrpcClient(running.port)
+
+    def ask(i):
+        return float(client.predict("m", "log_prob", {"x": np.float32([1.0, i])}).outputs["log_prob"][0])
+
+    with ThreadPoolExecutor(64) as pool:  # the default is four for each processor
+        assert len(list(pool.map(ask, range(640)))) == 640
+    client.channel.close()
+
+
+def test_a_broken_version_stops_nobody(deployed):
+    running, models, _ = deployed
+    client = clients.GrpcClient(running.port)
+    (models / "m" / "2" / "variables").mkdir(parents=True)
+    (models / "m" / "2" / "saved_model.pb").write_bytes((models / "m" / "1" / "saved_model.pb").read_bytes()[:100])
+    begin = time.monotonic()
+    export_one(models / "other", 2)
+    client.wait_for("other", 2, "AVAILABLE", timeout=30.0)
+    assert client.wait_for("m", 2, "END", timeout=30.0) != 0
+    assert time.monotonic() - begin < 45.0  # five tries, a minute apart, are the server's default
+    assert client.predict("m", "log_prob", {"x": np.float32([1.0])}).version == 1
+    client.channel.close()
+
+
+def test_what_watches_it_sees_it(deployed):
+    """The health check of compose, the probes of Kubernetes and the page that Prometheus reads."""
+    yaml, requests = pytest.importorskip("yaml"), pytest.importorskip("requests")
+    running, _, folder = deployed
+    check = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["cpu"]["healthcheck"]["test"]
+    assert check[:3] == ["CMD", "bash", "-c"]
+
+    def health(script):
+        script = script.replace("$$", "$").replace("/8501", f"/{running.rest_port}")
+        return subprocess.run(["bash", "-c", script], capture_output=True, check=False, timeout=30.0).returncode
+
+    assert health(check[3]) == 0
+    assert health(check[3].replace("/models/m/", "/models/none/")) != 0
+    deployment, _ = yaml.safe_load_all((folder / "kubernetes.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    address = f"http://127.0.0.1:{running.rest_port}"
+    for probe in ("startupProbe", "readinessProbe"):
+        assert requests.get(address + container[probe]["httpGet"]["path"], timeout=30.0).status_code == 200
+    (scrape,) = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
+    page = requests.get(address + scrape["metrics_path"], timeout=30.0)
+    assert page.status_code == 200
+    assert ':tensorflow:serving:request_count{model_name="m"' in page.text

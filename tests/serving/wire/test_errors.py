@@ -1,8 +1,12 @@
 """What clients get wrong is answered with the code that TensorFlow Serving gives, and the server goes on."""
 
+import gzip
+import json
+
 import numpy as np
 import pytest
 
+from tests.serving.rounding import IN_ANOTHER_BATCH
 from tests.serving.wire.conftest import assert_close, in_python, inputs_of
 
 clients = pytest.importorskip("tests.serving.wire.clients")
@@ -148,10 +152,11 @@ def test_rows_that_are_no_numbers_harm_themselves_only(name, models, grpc_client
     over_grpc = grpc_client.predict(name, "log_prob", inputs).outputs["log_prob"]
     assert np.isnan(over_grpc[0])
     assert not np.isfinite(over_grpc[1])
-    np.testing.assert_allclose(over_grpc[2:], good[2:], rtol=1e-5)
+    # JSON keeps nine digits; batches of other sizes differ by tens of roundings.
+    np.testing.assert_allclose(over_grpc[2:], good[2:], **IN_ANOTHER_BATCH)
     columns = {key: value.tolist() for key, value in inputs.items()}
     over_rest = rest_client.predict(name, inputs=columns)["outputs"]
-    np.testing.assert_allclose(over_rest, over_grpc, rtol=1e-5)
+    np.testing.assert_allclose(over_rest, over_grpc, **IN_ANOTHER_BATCH)
 
 
 ROW = {"x": [0.0, 0.0], "condition": [0.0, 0.0, 0.0]}
@@ -173,7 +178,8 @@ ROW = {"x": [0.0, 0.0], "condition": [0.0, 0.0, 0.0]}
         ("conditional:predict", {"instances": [ROW, ROW | {"x": [0.0]}]}, 400),
         ("conditional:predict", {"instances": [ROW | {"x": [0.0, "0.0"]}]}, 400),
         ("conditional:predict", {"instances": [ROW | {"x": [0.0, None]}]}, 400),
-        ("conditional:predict", {"instances": [ROW | {"x": [0.0, 1e300]}]}, 400),
+        ("conditional:predict", b'{"instances": [{"x": [0.0, 1e400], "condition": [0, 0, 0]}]}', 400),
+        ("conditional:predict", json.dumps({"instances": [ROW]}).encode("utf-16"), 400),
         ("conditional:predict", {"inputs": {"x": [[0.0, 0.0]]}}, 400),
         ("conditional:predict", {"signature_name": "score", "instances": [ROW]}, 400),
         ("conditional:predict", {"signature_name": 1, "instances": [ROW]}, 400),
@@ -182,6 +188,7 @@ ROW = {"x": [0.0, 0.0], "condition": [0.0, 0.0, 0.0]}
         ("stock:predict", {"signature_name": "sample", "instances": [[2**31, 1]]}, 400),
         ("nothing:predict", {"instances": [ROW]}, 404),
         ("conditional/versions/7:predict", {"instances": [ROW]}, 404),
+        ("conditional/versions/99999999999999999999:predict", {"instances": [ROW]}, 400),
         ("conditional/labels/stable:predict", {"instances": [ROW]}, 400),
         ("conditional:guess", {"instances": [ROW]}, 400),
     ],
@@ -189,4 +196,40 @@ ROW = {"x": [0.0, 0.0], "condition": [0.0, 0.0, 0.0]}
 def test_rest_errors(path, body, status, rest_client):
     response = rest_client.post(path, body)
     assert response.status_code == status, response.text
+    assert set(response.json()) == {"error"}
+
+
+GOOD = json.dumps({"instances": [ROW]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (GOOD + b" and more", {}),
+        (GOOD[:-1] + b', "instances": 3}', {}),
+        (gzip.compress(GOOD), {"Content-Encoding": "gzip"}),
+    ],
+    ids=["trailing text", "a key twice", "gzip"],
+)
+def test_what_the_parser_of_the_server_takes(body, headers, rest_client):
+    response = rest_client.post("conditional:predict", body, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json() == rest_client.predict("conditional", instances=[ROW])
+
+
+@pytest.mark.parametrize(
+    ("number", "finite"),
+    [("1e39", False), ("-1e300", False), ("Inf", False), ("123456789012345678901234567890", False), ("1e-400", True)],
+)
+def test_numbers_beyond_the_dtype(number, finite, rest_client):
+    body = b'{"instances": [{"x": [0.0, %s], "condition": [0, 0, 0]}]}' % number.encode()
+    response = rest_client.post("conditional:predict", body)
+    assert response.status_code == 200, response.text
+    assert np.isfinite(response.json()["predictions"][0]) == finite or number[:2] == "12"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_methods_that_there_are_not(method, rest_client):
+    response = rest_client.request(method, "conditional:predict")
+    assert response.status_code == 400
     assert set(response.json()) == {"error"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import affine, shaken
+from tests.serving.rounding import within
 from tests.serving.wire.conftest import BATCHING
 from tests.serving.wire.processes import config_of, stop
 from tfp_nvp import RealNVP
@@ -83,7 +84,8 @@ def test_versions_are_swapped_under_load(changing, server, rng):
     for hammer in hammers:
         seen = []
         for version, values in hammer.answers:
-            (match,) = [v for v, e in expected.items() if np.allclose(values, e, rtol=2e-4, atol=2e-4)]
+            # Batches of other sizes are summed in other orders; versions differ by far more.
+            (match,) = [v for v, e in expected.items() if np.allclose(values, e, **within())]
             assert version in (match, None)
             seen.append(match)
         assert seen == sorted(seen)  # nobody goes back
@@ -107,7 +109,7 @@ class RandomRows:
         signature = next(self._signatures)
         rows = self._rng.integers(POOL, size=self._rng.integers(1, 30))
         version, found = self._ask(signature, self._inputs[signature][rows])
-        np.testing.assert_allclose(found, self._expected[signature][rows], rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(found, self._expected[signature][rows], **within())
         return version
 
 

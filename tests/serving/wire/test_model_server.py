@@ -14,11 +14,16 @@ from tests.test_imports import imported_modules
 
 pytest.importorskip("tests.serving.wire.model_server.server")
 
+import grpc
+from tensorflow_serving.apis import predict_pb2
+
+from tests.serving.wire import clients
 from tests.serving.wire.model_server import json_tensors
 from tests.serving.wire.model_server.batcher import Batcher, BatchingParameters
 from tests.serving.wire.model_server.errors import Code, ServingError
+from tests.serving.wire.model_server.grpc_api import start_grpc
 from tests.serving.wire.model_server.servable import Servable
-from tests.serving.wire.model_server.versions import Model, latest, specific
+from tests.serving.wire.model_server.versions import Loading, Model, latest, specific
 
 SMALL = BatchingParameters(max_batch_size=8, batch_timeout=0.05, allowed_batch_sizes=(2, 8))
 
@@ -76,6 +81,49 @@ def test_requests_for_other_tensors_do_not_share_a_batch():
     at_once(lambda fetch: batcher.run({"x": np.zeros([1, 3])}, [fetch]), ["a", "b"])
     assert len(run.fed) == 2
     batcher.close()
+
+
+def test_a_request_of_no_rows_hangs_until_it_fails_another(tmp_path):
+    batcher = Batcher(Recorder(), SMALL._replace(batch_timeout=0.0))
+
+    def ask(rows):
+        return batcher.run({"x": np.zeros([rows, 3])}, ["y"])
+
+    with ThreadPoolExecutor(1) as pool:
+        empty = pool.submit(ask, 0)
+        time.sleep(0.2)
+        assert not empty.done()
+        for caller in (lambda: ask(1), empty.result):
+            with pytest.raises(ServingError, match="no rows") as caught:
+                caller()
+            assert caught.value.code == Code.INVALID_ARGUMENT
+    assert ask(1)[0].shape == (1, 3)
+    batcher.close()
+
+
+def test_calls_beyond_the_threads_are_refused():
+    held, begun = threading.Event(), threading.Semaphore(0)
+
+    class Slow:
+        def predict(self, request):
+            begun.release()
+            assert held.wait(30.0)
+            return predict_pb2.PredictResponse()
+
+    server, port = start_grpc(Slow(), 0, max_threads=2)
+    client = clients.GrpcClient(port)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(client.predict, "m", "", {}) for _ in range(2)]
+        for _ in waiting:
+            assert begun.acquire(timeout=30.0)
+        with pytest.raises(grpc.RpcError) as caught:
+            client.predict("m", "", {})
+        held.set()
+        assert [each.result().outputs for each in waiting] == [{}, {}]
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details() == "Server Threadpool Exhausted"
+    client.channel.close()
+    server.stop(0).wait()
 
 
 def test_a_neighbour_of_another_shape_fails_the_batch():
@@ -213,8 +261,8 @@ class Fake:
         self.closed = True
 
 
-def model_of(path, policy=None):
-    return Model("m", path, Fake, policy or latest())
+def model_of(path, policy=None, load=Fake, **loading):
+    return Model("m", path, load, policy or latest(), Loading(ThreadPoolExecutor(2), **{"retries": 0, **loading}))
 
 
 def test_a_version_goes_when_the_next_is_there_and_its_requests_are_done(tmp_path):
@@ -254,6 +302,25 @@ def test_a_version_that_fails_leaves_the_old_one(tmp_path):
     assert model.states[2].error.code == Code.INTERNAL
     with model.lease() as (version, _):
         assert version == 1
+
+
+def test_a_version_that_fails_is_tried_again_and_others_wait_for_the_thread(tmp_path):
+    tried = []
+
+    def load(folder):
+        tried.append(folder.name)
+        if folder.name == "1" and len(tried) < 3:
+            raise OSError("bad")
+        return Fake(folder)
+
+    for name in "12":
+        (tmp_path / name).mkdir()
+    model = Model("m", tmp_path, load, latest(2), Loading(ThreadPoolExecutor(1), retries=2, interval=0.05))
+    begin = time.monotonic()
+    model.poll()
+    assert tried == ["1", "1", "1", "2"]
+    assert time.monotonic() - begin >= 0.1
+    assert {state.name for state in model.states.values()} == {"AVAILABLE"}
 
 
 def test_policies_and_labels(tmp_path):
@@ -316,6 +383,41 @@ def test_json_has_the_tokens_of_the_real_server():
     inputs, in_rows = json_tensors.read_inputs(document, {"x": tf.float32})
     assert in_rows
     np.testing.assert_array_equal(inputs["x"], np.array([np.nan, -np.inf, 1.0], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"[1e39, -1e39, 1]", [np.inf, -np.inf, 1.0]),
+        (b"[Inf, -Inf, 1]", [np.inf, -np.inf, 1.0]),
+        (b"[123456789012345678901234567890, 18446744073709551616, 0]", [1.2345679e29, 1.8446744e19, 0.0]),
+    ],
+)
+def test_numbers_of_json(text, expected):
+    inputs, _ = json_tensors.read_inputs(json_tensors.parse(b'{"instances": ' + text + b"}"), {"x": tf.float32})
+    np.testing.assert_allclose(inputs["x"], np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"instances": [1], "instances": [2]}', {"instances": [1]}),
+        (b'\n {"instances": [1]} and so on', {"instances": [1]}),
+        (b'{"signature_name": "Inf \\" Inf"}', {"signature_name": 'Inf " Inf'}),
+        (b'{"instances": [1e400]}', None),
+        (b'{"instances": [1' + b"0" * 400 + b"]}", None),
+        ('{"instances": [1]}'.encode("utf-16"), None),
+        (b'\xef\xbb\xbf{"instances": [1]}', None),
+        (b"[" * 100_000, None),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_first_value_of_a_body_counts(body, expected):
+    if expected is None:
+        with pytest.raises(ServingError, match="JSON Parse error"):
+            json_tensors.parse(body)
+    else:
+        assert json_tensors.parse(body) == expected
 
 
 def test_it_knows_nothing_of_who_wrote_the_models():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,36 +16,50 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.serving._asking.access import Access
+from tfp_nvp.serving._asking.address import Address
+from tfp_nvp.serving._asking.connect import connect
 from tfp_nvp.serving._asking.errors import ServingError, Unavailable
 from tfp_nvp.serving._asking.queries import Arrays, Queries, in_dtype
-from tfp_nvp.serving._asking.transport import Address, Transport, connect
+from tfp_nvp.serving._asking.transport import Transport
 from tfp_nvp.serving._folders.versions import LARGEST
+
+_LONGEST_PAUSE = 2.0  # seconds, before a request is sent again
 
 
 class Client(Queries):
     """The methods of `ServedFlow`, answered by a model server.
 
     A request may safely be sent twice, as its outputs depend on its inputs only. It is sent again, after a growing and
-    random pause, if the server was too busy to run it or the connection was lost (UNAVAILABLE; over REST also 502 and
-    503); but not after a timeout, which would add to the load of a slow server.
+    random pause, if the server was too busy to run it or the connection was lost (UNAVAILABLE, RESOURCE_EXHAUSTED; over
+    REST 429, 502 and 503); but not after a timeout, which would add to the load of a slow server.
 
     Arrays are sent in chunks of `chunk_rows`, a few at a time, so that no message is too large for a server. An array
     mapped from a file is read and cast chunk by chunk. Several threads may share a client. Strings are returned as
-    bytes, as by `ServedFlow`.
+    bytes, as by `ServedFlow`. Arrays without rows are answered without a request.
+
+    Redirects are not followed, compressed answers over REST and answers of more than 512 MiB are refused, and those
+    that are not as the signature says raise `ServingError`.
 
     Args:
       address: "grpc://host:8500" or "http://host:8501"; "grpcs" and "https" are encrypted. The default port of "https"
         is 443, of "http" 80. gRPC needs the package `tensorflow-serving-api`, REST `requests`; `pip install
-        tfp-nvp[client]` installs both.
+        tfp-nvp[client]` installs both. A user and password before the host are sent as basic authentication.
       model: the name it is served under.
       version: a number, or a label ("stable"); by default the server's newest.
       timeout: seconds for one chunk, from the first try to the last byte of the answer, pauses included.
       retries: how many times a chunk may be sent again.
       chunk_rows: rows per request, at most; not above the server's `max_batch_size` if it batches and does not split.
-      concurrency: requests sent at once.
+      concurrency: requests under way at once, of all threads that share the client. A server with its own defaults
+        refuses more than four for each of its processors.
+      headers: sent with every request, such as `{"authorization": "Bearer …"}`; in gRPC they are metadata. No error and
+        no `repr` shows their values.
+      ca: a PEM file of the certificates to trust, instead of those of the system.
+      certificate: PEM files of the client's certificate and its key, for a server that asks for one.
 
     Raises:
       ValueError: if an argument is out of its range.
+      FileNotFoundError: if a file is missing.
       ImportError: if the package for the address is missing.
 
     A server's errors raise `serving.NotFound` (a `LookupError`), `InvalidRequest` (a `ValueError`), `TimedOut` (a
@@ -60,9 +76,12 @@ class Client(Queries):
         *,
         version: int | str | None = None,
         timeout: float = 60.0,
-        retries: int = 3,
+        retries: int = 5,
         chunk_rows: int = 1024,
         concurrency: int = 2,
+        headers: Mapping[str, str] | None = None,
+        ca: str | os.PathLike | None = None,
+        certificate: tuple[str | os.PathLike, str | os.PathLike] | None = None,
     ):
         if not isinstance(model, str) or not model:
             raise ValueError(f"`model` must be the name a model is served under; got {model!r}.")
@@ -73,8 +92,11 @@ class Client(Queries):
         self.retries = checks.integer("retries", retries, 0)
         self.chunk_rows = checks.integer("chunk_rows", chunk_rows, 1)
         self.concurrency = checks.integer("concurrency", concurrency, 1)
-        self.address = address
-        self._transport: Transport = connect(Address.parse(address), model, version)
+        parsed = Address.parse(address)
+        self.address = str(parsed)
+        access = Access(parsed, headers, ca, certificate)
+        self._transport: Transport = connect(parsed, access, model, version)
+        self._turns = threading.BoundedSemaphore(self.concurrency)
         self._pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="tfp_nvp-client")
         self._closed = False
         self._metadata: dict[str, tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]] = {}
@@ -83,6 +105,12 @@ class Client(Queries):
     def signatures(self) -> list[str]:
         """The names of the server's signatures."""
         return sorted(set(self._known()) - {"serving_default"})
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        specs = self._inputs_of("log_prob")
+        columns = {name: getattr(spec, "columns", None) for name, spec in specs.items()}
+        return {name: names for name, names in columns.items() if names}
 
     def status(self) -> dict[int, str]:
         """State of each version the server has, or had: "AVAILABLE", "LOADING", "END", …"""
@@ -120,6 +148,9 @@ class Client(Queries):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self._where})"
 
     @property
     def _where(self) -> str:
@@ -171,18 +202,19 @@ class Client(Queries):
         return outputs
 
     def _patiently(self, ask: Callable[..., Any]) -> Any:
-        """Calls `ask(timeout=...)`, again after `Unavailable`, as far as `retries` and `timeout` allow."""
-        self._check_open()
-        end = time.monotonic() + self.timeout
-        for tries_left in range(self.retries, -1, -1):
-            try:
-                return ask(timeout=max(1e-3, end - time.monotonic()))
-            except Unavailable:
-                pause = random.uniform(0.5, 1.0) * 0.1 * 2.0 ** (self.retries - tries_left)
-                if not tries_left or time.monotonic() + pause >= end:
-                    raise
-                time.sleep(pause)
-        raise AssertionError  # the last try returned or raised
+        """Calls `ask(timeout=...)` in its turn, again after `Unavailable`, as far as `retries` and `timeout` allow."""
+        with self._turns:  # kept in the pauses too: others would meet the same busy server
+            self._check_open()
+            end = time.monotonic() + self.timeout
+            for count in range(self.retries + 1):
+                try:
+                    return ask(timeout=max(1e-3, end - time.monotonic()))
+                except Unavailable:
+                    pause = random.uniform(0.5, 1.0) * min(_LONGEST_PAUSE, 0.1 * 2.0**count)
+                    if count == self.retries or time.monotonic() + pause >= end:
+                        raise
+                    time.sleep(pause)
+            raise AssertionError  # the last try returned or raised
 
 
 def _in_order(

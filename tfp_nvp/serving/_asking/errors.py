@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 
 class ServingError(RuntimeError):
-    """A model server answered with an error; `code` is its name in gRPC, such as "INTERNAL"."""
+    """A model server answered with an error, or with none that can be read; `code` is its name in gRPC."""
 
     code = "UNKNOWN"
 
@@ -16,7 +18,7 @@ class NotFound(ServingError, LookupError):
 
 
 class InvalidRequest(ServingError, ValueError):
-    """The request does not fit the model: a signature, label, name, shape or dtype."""
+    """The request does not fit the model: a signature, label, name, shape, dtype or size."""
 
     code = "INVALID_ARGUMENT"
 
@@ -42,7 +44,17 @@ def error_of(code: str, message: str) -> ServingError:
         "OUT_OF_RANGE": InvalidRequest,
         "DEADLINE_EXCEEDED": TimedOut,
         "UNAVAILABLE": Unavailable,
+        "RESOURCE_EXHAUSTED": Unavailable,  # all threads are busy, or memory is short
     }
+    if code == "RESOURCE_EXHAUSTED" and re.search(r"message.* larger than", message):  # gRPC says so of either side
+        return too_large(message)
     error = error_types.get(code, ServingError)(message)
     error.code = code
+    return error
+
+
+def too_large(message: str) -> InvalidRequest:
+    """The exception for a request or an answer of too many bytes."""
+    error = InvalidRequest(f"{message}. Lower `chunk_rows`.")
+    error.code = "RESOURCE_EXHAUSTED"
     return error

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp import checks
-
-Arrays = dict[str, np.ndarray]
+from tfp_nvp import checks, tables
+from tfp_nvp.serving._asking.errors import ServingError
+from tfp_nvp.serving._asking.specs import Arrays
+from tfp_nvp.serving._folders.condition_names import named_condition
 
 
 class Queries(abc.ABC):
@@ -28,18 +29,23 @@ class Queries(abc.ABC):
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one event."""
-        return tuple(self._inputs_of("log_prob")["x"].shape[1:].as_list())
+        return tuple(self._event.shape[1:].as_list())
 
     @property
     def event_dtype(self) -> tf.DType:
         """Dtype of events; an integer one for a `Dequantized` distribution."""
-        return self._inputs_of("log_prob")["x"].dtype
+        return self._event.dtype
 
     @property
     def conditions(self) -> dict[str, tuple[int, ...]]:
         """Shape of one row of each condition's input, by name."""
         specs = self._inputs_of("log_prob")
         return {name: tuple(spec.shape[1:].as_list()) for name, spec in specs.items() if name not in ("x", "seed")}
+
+    @property
+    @abc.abstractmethod
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns that the model was fitted to, of `x` and of `condition`; without those it has not."""
 
     def log_prob(self, x: Any, condition: Any = None, *, seed: int = 0) -> np.ndarray:
         """Log-density in nats: [n, *event_shape] → [n]. The noise of integers is drawn from `seed`, row by row."""
@@ -48,15 +54,27 @@ class Queries(abc.ABC):
     def sample(self, n: int, *, seed: int = 0, condition: Any = None, temperature: Any = None) -> np.ndarray:
         """Draws n samples [n, *event_shape], row i with the seed (`seed`, i).
 
+        They are not those of `model.sample(n, seed=seed)`, which draws all rows from one seed.
+
         Args:
           n: an int, at least 0.
           seed: an int from 0 to 2³² − 1.
-          condition: n rows, or one row for all; a dict by input name if there are several.
-          temperature: a number, or [n]; it scales the latents' distances from the base's mean.
+          condition: n rows, or one row for all; if there are several inputs a dict, by the names that the model's
+            encoder has for them, or by those of the signature (`condition_NAME`).
+          temperature: a number, or [n], at least 0; as for `Flow.sample`.
+
+        Raises:
+          ValueError: if there is a temperature, and the flow's base has none.
         """
         seeds = _seeds(checks.integer("n", n, 0), seed)
         if temperature is None:
             return self._answer("sample", n, condition, seed=seeds)["x"]
+        if "sample_tempered" not in self.signatures:
+            raise ValueError(
+                f"`temperature` needs the signature sample_tempered, which {self._where} does not have: it is no flow, "
+                "or its base has bounds, or no mean. Leave `temperature` out."
+            )
+        temperature = checks.numbers_in("temperature", temperature, checks.Interval(0.0))
         return self._answer("sample_tempered", n, condition, seed=seeds, temperature=temperature)["x"]
 
     def encode(self, x: Any, condition: Any = None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
@@ -106,10 +124,18 @@ class Queries(abc.ABC):
     def _run_rows(self, signature: str, inputs: Arrays) -> Arrays:
         """Runs a signature on inputs of the right shapes and equally many rows; casts them with `in_dtype`."""
 
+    @property
+    def _event(self) -> tf.TensorSpec:
+        specs = self._inputs_of("log_prob")
+        if "x" not in specs:
+            raise ValueError(f"log_prob of {self._where} has no input 'x': `tfp_nvp.export` did not write it.")
+        return specs["x"]
+
     def _answer(self, signature: str, n: int, condition: Any = None, **inputs: Any) -> Arrays:
-        if condition is not None:
-            inputs |= condition if isinstance(condition, Mapping) else {"condition": condition}
         specs = self._inputs_of(signature)
+        if condition is not None:
+            inputs |= named_condition(condition, specs)
+        inputs = {key: self._in_order(key, value, specs.get(key)) for key, value in inputs.items()}
         for key, value in inputs.items():
             # A condition or temperature with one row is broadcast to all rows; `x` and `z` are not broadcast.
             if key in specs and (key not in ("x", "z") or np.ndim(value) == specs[key].shape.rank):
@@ -118,11 +144,27 @@ class Queries(abc.ABC):
                 raise ValueError(
                     f"`{key}` must have shape {specs[key].shape.as_list()}, None for rows; got {list(np.shape(value))}."
                 )
-        return self.predict(signature, inputs)
+        return _Outputs(self.predict(signature, inputs))
+
+    def _in_order(self, name: str, value: Any, spec: tf.TensorSpec | None) -> Any:
+        """Numbers as an array, in the order of the model's columns; mapped files, tensors and text as they are."""
+        if spec is None or spec.dtype == tf.string or tf.is_tensor(value):
+            return value
+        table = tables.read(name, value)
+        return tables.in_order(name, table, self.columns.get(name)) if name in ("x", "condition") else table.values
 
     def _noise(self, signature: str, n: int, seed: int) -> Arrays:
         """Seeds of n rows, if a signature has this input."""
         return {"seed": _seeds(n, seed)} if "seed" in self._inputs_of(signature) else {}
+
+
+class _Outputs(Arrays):
+    """Outputs of a signature that `export` writes."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise ServingError(
+            f"there is no output {name!r}, but {sorted(self)}: `tfp_nvp.export` did not write this model."
+        )
 
 
 def _seeds(n: int, seed: int) -> np.ndarray:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
 
+from tfp_nvp import checks
 from tfp_nvp.serving._asking.queries import Arrays, Queries, in_dtype
-from tfp_nvp.serving._folders.model_card import check_hashes
+from tfp_nvp.serving._folders.model_card import check_hashes, read_card
 from tfp_nvp.serving._folders.versions import versions
 
 
@@ -22,7 +24,7 @@ def load(path: str | os.PathLike) -> ServedFlow:
       FileNotFoundError: if there is none.
       ValueError: if a file of the folder is missing, cut short or changed.
     """
-    folder = Path(path)
+    folder = checks.local_path("path", path)
     if not (folder / "saved_model.pb").exists():
         numbers = versions(folder)
         if not numbers:
@@ -67,6 +69,12 @@ class ServedFlow(Queries):
     def signatures(self) -> list[str]:
         """The names of the folder's signatures."""
         return sorted(set(self._loaded.signatures) - {"serving_default"})
+
+    @cached_property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        schema = (read_card(self.folder) or {}).get("schema") or {}
+        names = {"x": schema.get("columns"), "condition": schema.get("condition_columns")}
+        return {key: tuple(value) for key, value in names.items() if value}
 
     @property
     def _where(self) -> str:

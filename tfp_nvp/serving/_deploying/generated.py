@@ -31,7 +31,8 @@ def write_generated(
     """Writes files, but keeps those that a person has changed.
 
     The rule is that of configuration files in Debian's packages: unchanged files are replaced. A changed file is kept
-    if the new text equals the last generated one; otherwise there is a conflict.
+    if the new text equals the last generated one; otherwise there is a conflict. A file of the last run that is
+    generated no more is removed if it is unchanged, and kept otherwise.
 
     Args:
       folder: made if it does not exist.
@@ -69,6 +70,7 @@ def write_generated(
         if name not in kept:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             write_whole(folder / name, text)
+    kept += _remove_unchanged(folder, {name: before[name] for name in before.keys() - texts.keys()})
     now = {name: _sha256(text) for name, text in texts.items()}
     write_whole(folder / RECORD, json.dumps({"options": options, "sha256": now}, indent=1) + "\n")
     return kept
@@ -85,6 +87,15 @@ def _changed(
         if there is not None and there != text and _sha256(there) != before.get(name):
             (kept if _sha256(text) == before.get(name) else in_the_way).append(name)
     return kept, in_the_way
+
+
+def _remove_unchanged(folder: Path, hashes: Mapping[str, str]) -> list[str]:
+    """Removes the files that have these hashes, and returns the others."""
+    there = {name: text for name in sorted(hashes) if (text := _text(folder / name)) is not None}
+    changed = [name for name, text in there.items() if _sha256(text) != hashes[name]]
+    for name in there.keys() - set(changed):
+        (folder / name).unlink()
+    return changed
 
 
 def _record(folder: Path) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ PROMETHEUS = """\
 global:
   scrape_interval: 15s
 scrape_configs:
-  - job_name: tensorflow_serving
+  - job_name: "{name}"
     metrics_path: /monitoring/prometheus/metrics
     static_configs:
       # For a Prometheus on this machine. In a container localhost is the container itself: there it is
@@ -26,19 +26,32 @@ scrape_configs:
 """
 
 COMPOSE = """\
-# Pin the images to a release that is not older than the TensorFlow which exported the models (assets.extra/model.json):
-# `tfp-nvp serve --image-tag 2.19.0`, say.
+# The ports are open to this machine only: put a proxy with TLS and authentication in front of them.
+name: "{name}"
 services:
   cpu: &serving
     image: tensorflow/serving:{tag}
     command:
 {arguments}
     ports:
-      - "{grpc}:8500"
-      - "{rest}:8501"
+      - "127.0.0.1:{grpc}:8500"
+      - "127.0.0.1:{rest}:8501"
     volumes:
       - {{type: bind, source: ., target: {config}, read_only: true}}
 {volumes}
+    # This user must be able to read the models.
+    user: "1000:1000"
+    read_only: true
+    tmpfs: [/tmp]
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    mem_limit: 4g
+    pids_limit: 4096
+    healthcheck:  # whether the first model has a version that is loaded; the image has no curl
+      test: ["CMD", "bash", "-c", {health}]
+      interval: 10s
+      timeout: 5s
+      start_period: 600s
     restart: unless-stopped
   gpu:
     <<: *serving
@@ -51,12 +64,18 @@ services:
             - {{driver: nvidia, count: 1, capabilities: [gpu]}}
 """
 
+# "$" is doubled for compose.
+HEALTH = (
+    "exec 3<>/dev/tcp/127.0.0.1/8501 && printf '%s\\r\\n\\r\\n' 'GET {path} HTTP/1.0' >&3 && "
+    "read -r _ code _ <&3 && [ $$code = 200 ]"
+)
+
 KUBERNETES_CONFIG = """\
 # Made of the files beside it: change those, and run `tfp-nvp serve` again.
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: flows-config
+  name: "{name}-config"
 data:
 {files}
 """
@@ -66,20 +85,28 @@ KUBERNETES = """\
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: flows
-  labels: {{app: flows}}
+  name: "{name}"
+  labels: {{app: "{name}"}}
 spec:
   replicas: 2
+  strategy:
+    rollingUpdate: {{maxUnavailable: 0, maxSurge: 1}}
   selector:
-    matchLabels: {{app: flows}}
+    matchLabels: {{app: "{name}"}}
   template:
     metadata:
-      labels: {{app: flows}}
+      labels: {{app: "{name}"}}
       annotations:
         prometheus.io/scrape: "true"
         prometheus.io/port: "8501"
         prometheus.io/path: /monitoring/prometheus/metrics
     spec:
+      automountServiceAccountToken: false
+      securityContext:  # this user must be able to read the models
+        runAsNonRoot: true
+        runAsUser: 1000
+        runAsGroup: 1000
+        seccompProfile: {{type: RuntimeDefault}}
       containers:
         - name: serving
           image: tensorflow/serving:{tag}
@@ -88,14 +115,26 @@ spec:
           ports:
             - {{name: grpc, containerPort: 8500}}
             - {{name: rest, containerPort: 8501}}
+          # /v1/models/NAME answers 200 in every state; its metadata, only if a version is loaded.
+          # REST answers once all models are loaded and warm, which this allows ten minutes for.
           startupProbe:
-            httpGet: {{path: {status}, port: rest}}
-            periodSeconds: 2
-            failureThreshold: 60
+            httpGet: {{path: {metadata}, port: rest}}
+            periodSeconds: 5
+            failureThreshold: 120
           readinessProbe:
-            httpGet: {{path: {status}, port: rest}}
+            httpGet: {{path: {metadata}, port: rest}}
+            periodSeconds: 5
+            timeoutSeconds: 5
           livenessProbe:
             tcpSocket: {{port: grpc}}
+            periodSeconds: 10
+            timeoutSeconds: 5
+          lifecycle:  # the server ends at once when told to: let the Service forget it first
+            preStop: {{exec: {{command: [sleep, "10"]}}}}
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {{drop: [ALL]}}
           resources:
             requests: {{cpu: "1", memory: 1Gi}}
             limits: {{memory: 4Gi}}
@@ -103,18 +142,21 @@ spec:
           volumeMounts:
             - {{name: models, mountPath: {models}, readOnly: true}}
             - {{name: config, mountPath: {config}, readOnly: true}}
+            - {{name: tmp, mountPath: /tmp}}
       volumes:
+        - name: tmp
+          emptyDir: {{}}
         - name: models
           persistentVolumeClaim: {{claimName: models, readOnly: true}}
         - name: config
-          configMap: {{name: flows-config}}
+          configMap: {{name: "{name}-config"}}
 ---
 apiVersion: v1
 kind: Service
 metadata:
-  name: flows
+  name: "{name}"
 spec:
-  selector: {{app: flows}}
+  selector: {{app: "{name}"}}
   ports:
     - {{name: grpc, port: 8500, targetPort: grpc}}
     - {{name: rest, port: 8501, targetPort: rest}}
@@ -140,8 +182,8 @@ In Kubernetes, with the models on a volume of the claim `models`:
     kubectl apply -f kubernetes-config.yaml -f kubernetes.yaml
 
 After `tfp-nvp serve` has written new labels, apply both again. Kubernetes brings a changed ConfigMap to the servers
-within a minute or two, and they read models.config once a minute; the other two files they read when they start
-(`kubectl rollout restart deployment/flows`).
+within a minute or two, and they read models.config once a minute; other files they read when they start
+(`kubectl rollout restart deployment/{name}`).
 
 Is it there?
 

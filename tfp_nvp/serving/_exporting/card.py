@@ -7,15 +7,17 @@ import datetime
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from tfp_nvp.serving._exporting.by_rows import Sequential
 from tfp_nvp.serving._exporting.served import Served, Specs
 from tfp_nvp.serving._exporting.signatures import Signature
-from tfp_nvp.serving._folders.model_card import EXTRA, hashes, size_report
+from tfp_nvp.serving._folders.model_card import CARD, EXTRA, card_digest, hashes, size_report
+from tfp_nvp.training import Schema
 
 FORMAT = 1  # of model.json
 _PACKAGES = ("tfp-nvp", "tensorflow", "tensorflow-probability", "keras", "numpy")
@@ -23,6 +25,7 @@ _PURPOSE = {
     "saved_model.pb": "the graph with its constants, vectors of up to 1,024 numbers among them, and the signatures",
     "variables/variables.index": "where each weight lies in the next file",
     "variables/variables.data-00000-of-00001": "the other weights, and what is made of them (masked kernels, inverses)",
+    f"{EXTRA}/model.c": "all signatures in C99, with exact weights; its first lines say how to call it",
     f"{EXTRA}/tf_serving_warmup_requests": "requests a server runs by itself before it serves the version",
 }
 
@@ -34,6 +37,10 @@ def write_card(
     signatures: dict[str, Signature],
     weights: list[tf.Variable],
     rounding: dict[str, Any] | None,
+    estimate: dict[str, Any] | None,
+    solver_error: dict[str, Any] | None,
+    sequential: Sequential | None,
+    translations: list[str],
     about: Mapping[str, Any] | None,
 ) -> None:
     """Writes `assets.extra/model.json` and `assets.extra/README.md`, after all other files.
@@ -45,6 +52,10 @@ def write_card(
       signatures: its signatures.
       weights: its variables, before any rounding.
       rounding: errors from storing them in half precision, or None.
+      estimate: the bias of log-densities that are estimates, or None.
+      solver_error: the error of log-densities that are solved in steps, or None.
+      sequential: how autoregressive layers are solved, or None.
+      translations: paths of files for other runtimes.
       about: the user's notes: JSON values by name.
     """
     card = {
@@ -58,16 +69,22 @@ def write_card(
             key: {"inputs": _shown(signature.inputs), "outputs": _shown(signature.outputs)}
             for key, signature in signatures.items()
         },
+        "schema": None if model.schema is None else model.schema.get_config(),
         "detector": None if model.detector is None else model.detector.describe(),
         "weights": {"dtype": "as trained"} if rounding is None else rounding,
+        "estimate": estimate,
+        "solver_error": solver_error,
+        "sequential": None if sequential is None else sequential._asdict(),
+        "translations": translations,
         "size": size_report(folder),
-        "sha256": hashes(folder),
         "versions": {package: _version(package) for package in _PACKAGES} | {"python": platform.python_version()},
     }
     extra = folder / EXTRA
     extra.mkdir(exist_ok=True)
-    (extra / "model.json").write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (extra / "README.md").write_text(_readme(card), encoding="utf-8")
+    card["sha256"] = hashes(folder)
+    card["digest"] = card_digest(card)
+    (folder / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def checked_about(about: Mapping[str, Any] | None) -> None:
@@ -150,6 +167,18 @@ def _readme(card: dict[str, Any]) -> str:
             rows["weights"] += (
                 f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
+    if card["estimate"] is not None:
+        rows["log-densities"] = _of_estimate(card["estimate"])
+    if card["solver_error"] is not None:
+        error = card["solver_error"]
+        rows["solver"] = (
+            f"log_prob of {error['rows']} rows is off by {error['mean_error']:.2g} nats on average, "
+            f"{error['max_error']:.2g} at most, beside steps {error['factor']} times as fine"
+        )
+    if card["sequential"] is not None:
+        rows["autoregressive layers"] = _of_sequential(**card["sequential"])
+    if card["schema"] is not None:
+        rows |= _columns(Schema.from_config(card["schema"]))
     if detector:
         rows["anomaly threshold"] = (
             f"{detector['threshold']:.6g}, for a false-positive rate of {detector['false_positive_rate']:g} on "
@@ -175,10 +204,61 @@ def _readme(card: dict[str, Any]) -> str:
         "|---|---|---|",
         *(f"| {file} | {count:,} | {_PURPOSE.get(file, '')} |" for file, count in size["files"].items()),
         "",
-        "`model.json` beside this file says the same to programs, with the SHA-256 of the graph and the weights.",
+        "`model.json` beside this file says the same to programs, with the SHA-256 of every file.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _of_estimate(estimate: dict[str, Any]) -> str:
+    """What is known of log-densities that are estimates."""
+    terms = ", ".join(map(str, estimate["num_terms"]))
+    return (
+        f"estimates{f' by series of {terms} terms' if terms else ''}, the same for equal rows; on average of "
+        f"{estimate['rows']} rows off by {estimate['bias']:+.2g} ± {estimate['standard_error']:.2g} nats, as "
+        f"{estimate['draws']} unbiased estimates of each tell"
+    )
+
+
+def _of_sequential(signatures: Sequence[str], parallel_rows: int | None) -> str:
+    """How layers are solved for one element after the other."""
+    names = ", ".join(signatures)
+    if parallel_rows == 0:
+        return f"{names} solve for blocks of elements, one after the other"
+    if parallel_rows is None:
+        return f"{names} solve for all elements at once"
+    return (
+        f"{names} solve for all elements at once in requests of up to {parallel_rows:,} rows, and for blocks of "
+        "elements, one after the other, in larger ones"
+    )
+
+
+def _columns(schema: Schema) -> dict[str, str]:
+    """Rows on bounds and grids of a table's columns."""
+    names = schema.columns or [f"{i}" for i in range(len(schema.step))]
+    ends = list(zip(names, schema.low, schema.high, schema.periodic or [False] * len(names), strict=False))
+    bounds = [
+        f"{name} [{'−∞' if low is None else f'{low:g}'}, {'∞' if high is None else f'{high:g}'}]"
+        for name, low, high, periodic in ends
+        if (low is not None or high is not None) and not periodic
+    ]
+    periods = [f"{name} [{low:g}, {high:g})" for name, low, high, periodic in ends if periodic]
+    grids = [f"{name} {step:g}" for name, step in zip(names, schema.step, strict=False) if step]
+    rows = {
+        key: _cell(", ".join(known))
+        for key, known in (("columns", schema.columns), ("condition columns", schema.condition_columns))
+        if known
+    }
+    if bounds:
+        rows["bounds by column"] = "; ".join(bounds)
+    if periods:
+        rows["periodic columns"] = f"{'; '.join(periods)}: both ends are one point, and values beyond are wrapped"
+    if grids:
+        rows["grid step by column"] = (
+            f"{'; '.join(grids)}. `sample` and `sample_tempered` return values on the grid. `log_prob` is the density "
+            "of the values with uniform noise of one step, and an NLL that of rows with such noise"
+        )
+    return rows
 
 
 def _cell(value: Any) -> str:

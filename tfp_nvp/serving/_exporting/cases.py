@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfp_nvp.serving._exporting.served import Served, condition_specs
 from tfp_nvp.serving._exporting.signatures import Signature
 from tfp_nvp.serving._exporting.verify import Arrays, Case
+from tfp_nvp.serving._folders.condition_names import named_condition
 
 _NUM_ROWS = 8
 
@@ -42,7 +43,7 @@ def inputs_for(
         condition = np.tile(np.asarray(center), (most, 1))
     if condition is None:
         condition = dict.fromkeys(specs)
-    raw = condition if isinstance(condition, dict) else {"condition": condition}
+    raw = named_condition(condition, specs)
     if set(raw) != set(specs):
         raise ValueError(f"`warmup_condition` must hold rows for {sorted(specs)}; got {sorted(raw)}.")
     num_rows = min([most, *(len(values) for values in (*raw.values(), x) if values is not None)])

@@ -7,11 +7,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfp_nvp import checks
+from tfp_nvp.serving._exporting.by_rows import checked_parallel_rows
 from tfp_nvp.serving._exporting.card import checked_about
+from tfp_nvp.serving._exporting.formats import checked_formats
 from tfp_nvp.serving._exporting.servable import Servable
 from tfp_nvp.serving._folders.version_labels import check_labels, set_labels
 from tfp_nvp.serving._folders.version_labels import labels as labels_of
-from tfp_nvp.serving._folders.versions import check_target, publish, temporary_sibling
+from tfp_nvp.serving._folders.versions import check_target, publish, remove_old, temporary_sibling
 
 
 def export(
@@ -23,8 +26,11 @@ def export(
     warmup_condition: Any = None,
     signatures: Mapping[str, Any] | None = None,
     labels: Collection[str] = (),
+    keep: int | None = None,
     card: Mapping[str, Any] | None = None,
     weights_dtype: str | None = None,
+    parallel_rows: int | None = None,
+    formats: Collection[str] = (),
     verify: bool = True,
 ) -> Path:
     """Writes a model as the next version of a SavedModel that stock TensorFlow Serving serves.
@@ -43,7 +49,8 @@ def export(
 
     The folder is written under a hidden name and renamed when it is complete, so a
     server that watches `path` never sees half of it; no version is overwritten. Its
-    `assets.extra` holds a model card (README.md and model.json) and the warm-up requests.
+    `assets.extra` holds a model card (README.md and model.json) and the warm-up requests. Where log-densities are
+    estimates, the card has their bias, measured against unbiased estimates of 64 rows of `warmup`, or of samples.
 
     Args:
       model: a `Flow`, any `tfd.Distribution` of batch shape [], a `FlowModel`, or an
@@ -58,11 +65,20 @@ def export(
         as their first dimension, and a dict of such tensors as output. They are checked on the flow's inputs of
         the same name, dtype and shape, else on zeros.
       labels: names for this version, such as "canary", as `set_label` gives them.
+      keep: how many of the newest versions to keep, by default all; older ones without a label are removed once this
+        one is there, as by `serving.remove_old_versions`.
       card: notes for the card, such as `{"test_nll": 1.145, "data": "..."}`: JSON values by name.
       weights_dtype: "float16" or "bfloat16" to store matrices and kernels in half the bytes or less. Every
         signature casts them back when it reads them; weights that one reads in part or assigns are kept. The card
         reports the errors of log_prob, or of a detector's scores and flags (with the threshold of exact weights),
         on the first 256 rows of `warmup`, or on 256 samples.
+      parallel_rows: where autoregressive layers solve for one element after the other (samples of a `MAF`, densities
+        of an `IAF`): up to how many rows of a request to solve for all elements at once, by evaluations of the
+        whole network until nothing changes. More rows are solved in blocks of elements, which takes less arithmetic
+        and many small steps; 0 has all of them. On a GPU, give a number above any batch. None for what the networks'
+        sizes suggest on a CPU; the card says what that is.
+      formats: more files to write: "c" is `assets.extra/model.c`, every signature in C99 that needs libm alone and
+        has the weights in it, exact ones. It can be written of flows of dense networks over vectors.
       verify: whether to load the folder in a new Python process, which imports TensorFlow only,
         and to compare its outputs with this one's, before the folder is renamed.
 
@@ -71,7 +87,8 @@ def export(
 
     Raises:
       TypeError, ValueError: if the model can't be served: it has a batch shape, layers that are
-        not initialized, weights that are not finite, or operations that no server runs.
+        not initialized, weights that are not finite, or operations that no server runs; or one of `formats` can't
+        hold it.
       FileExistsError: if `version` exists.
       RuntimeError: with the reason, if the check in the new process fails.
 
@@ -84,16 +101,20 @@ def export(
     """
     target = check_target(path, version)
     labels = check_labels(labels)
-    if labels:
+    if labels or keep is not None:
         labels_of(target)  # raises for a damaged file before anything is written
+    keep = None if keep is None else checks.integer("keep", keep, 1)
     checked_about(card)
+    parallel_rows, formats = checked_parallel_rows(parallel_rows), checked_formats(formats)
     servable = Servable(model)
     servable.add_signatures(signatures)
     if weights_dtype is not None:
         servable.halve_weights(weights_dtype)
-    servable.trace()
+    servable.trace(parallel_rows)
     servable.read_halves()
     servable.precompute()
+    servable.join()
+    servable.translate(target.name, formats)
     servable.compute_cases(warmup, warmup_condition)
     with temporary_sibling(target) as folder:
         servable.save(folder)
@@ -103,4 +124,6 @@ def export(
         published = publish(folder, target, version)
     if labels:  # after the version is published: a label never names a missing version
         set_labels(target, labels, int(published.name))
+    if keep is not None:  # this version stays, whatever its number
+        remove_old(target, keep, {*labels_of(target).values(), int(published.name)})
     return published

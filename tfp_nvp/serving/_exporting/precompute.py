@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp._warnings import warn
 from tfp_nvp.serving._exporting.graphs import ends_of, function_like, imported, needed, not_only_read, source
 
 MOST_IN_GRAPH = 1024  # numbers of a vector that becomes a constant: one operation instead of three for a variable
@@ -41,9 +41,7 @@ def precompute(
             name: _Precomputed(function.graph, fixed, stored).function(function) for name, function in functions.items()
         }
     except Exception as error:  # unforeseen operations: the graph as it was is right too
-        warnings.warn(
-            f"The exported graphs compute at every request what depends on weights alone: {error}", stacklevel=3
-        )
+        warn(f"The exported graphs compute at every request what depends on weights alone: {error}")
         return dict(functions), []
     weights = {id(variable): variable for graph in graphs for variable in graph.variables}
     if _bytes(stored.values()) > MOST_GROWTH * _bytes(weights.values()):

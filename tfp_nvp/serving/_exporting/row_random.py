@@ -11,8 +11,10 @@ from tensorflow_probability.python.distributions.independent import _Independent
 from tensorflow_probability.python.distributions.sample import _Sample
 from tensorflow_probability.python.distributions.transformed_distribution import _TransformedDistribution
 
-from tfp_nvp.distributions import Dequantized, Flow, StandardNormal
+from tfp_nvp.distributions import Dequantized, Flow, StandardNormal, TorusNormal
+from tfp_nvp.distributions._temperature import tempered
 from tfp_nvp.distributions.fittable import as_fittable
+from tfp_nvp.flows import AugmentedFlow
 from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
@@ -23,7 +25,7 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     """Draws one sample for each row of `seed`.
 
     Equal seeds (with equal conditions) give equal rows in any batch; rows of different seeds
-    are independent. `tfd.MultivariateNormalDiag` and normal, uniform, logistic and Laplace bases,
+    are independent. `tfd.MultivariateNormalDiag` and normal, uniform, logistic, Laplace, torus and spherical bases,
     also in `tfd.Independent` or `tfd.Sample`, are sampled for all rows at once; others row by row.
 
     Args:
@@ -37,6 +39,8 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     flow = as_fittable(distribution).as_flow()
     if flow is not None:  # `distribution` is this flow, or `Dequantized` with it
         return distribution.decode(base_rows(flow, seed, condition), condition)[0]
+    if isinstance(distribution, AugmentedFlow):
+        return distribution.decode_rows(base_rows(distribution.flow, seed, condition), condition)
     if type(distribution) in (_TransformedDistribution, tfd.TransformedDistribution) and _has_no_batch(
         distribution.distribution
     ):
@@ -46,6 +50,10 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
         core = _core(distribution)
         if type(core) in (StandardNormal, tfd.Normal, tfd.MultivariateNormalDiag):
             return distribution.mean() + distribution.stddev() * _as_events(distribution, normals, seed, size)
+        if type(core) is TorusNormal:
+            return core.from_normals(_as_events(distribution, normals, seed, size))
+        if type(core) is tfd.SphericalUniform:
+            return tf.math.l2_normalize(_as_events(distribution, normals, seed, size), axis=-1)
         if type(core) in (tfd.Uniform, tfd.Logistic, tfd.Laplace):
             return core.quantile(_as_events(distribution, uniforms, seed, size))
     return _row_by_row(distribution, seed, condition)
@@ -54,14 +62,13 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
 def base_rows(flow: Flow, seed: tf.Tensor, condition: tf.Tensor | None, temperature: Any = None) -> tf.Tensor:
     """Samples latents of a flow, one for each seed.
 
-    With `temperature` [n] they are mean + temperature · (z − mean), as in `Flow.sample`.
+    With `temperature` [n] they are those of `tempered`, as in `Flow.sample`.
     """
     base = flow.distribution
     z = sample_rows(base, seed, **flow._for_base(condition))
     if temperature is None:
         return z
-    mean = base.mean(**flow._for_base(condition))
-    return mean + tf.reshape(temperature, [-1] + [1] * base.event_shape.rank) * (z - mean)
+    return tempered(base, z, temperature, **flow._for_base(condition))
 
 
 def dequantize_rows(distribution: Dequantized, x: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

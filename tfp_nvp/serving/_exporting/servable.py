@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,27 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfp_nvp._estimates import drawn_from
+from tfp_nvp.bijectors.continuous import solved_finer
+from tfp_nvp.distributions import Flow
+from tfp_nvp.serving._exporting.by_rows import Sequential, joined, trace_by_rows
 from tfp_nvp.serving._exporting.card import write_card
-from tfp_nvp.serving._exporting.cases import cases, inputs_for, run
+from tfp_nvp.serving._exporting.cases import cases, inputs_for, pick, run
+from tfp_nvp.serving._exporting.formats import sources, write_sources
 from tfp_nvp.serving._exporting.graph_rules import check_graph
 from tfp_nvp.serving._exporting.precompute import precompute
 from tfp_nvp.serving._exporting.served import served
-from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, trace, weights_of
+from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, weights_of
 from tfp_nvp.serving._exporting.signatures import signatures as model_signatures
 from tfp_nvp.serving._exporting.verify import Case
 from tfp_nvp.serving._exporting.verify import verify as verify_folder
 from tfp_nvp.serving._exporting.warmup import write_warmup
 from tfp_nvp.serving._exporting.weights import halved, reading
+from tfp_nvp.serving._folders.model_card import MARK
 
 _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
+_FINER = 10  # solvers whose error is measured are compared with ones so many times as fine
+_ESTIMATE_ROWS, _ESTIMATE_DRAWS = 64, 16  # by which the bias of estimated log-densities is measured
 
 
 class Servable:
@@ -39,8 +48,12 @@ class Servable:
       signatures: functions of the model, by name.
       halves: half-precision variables that replace weights, by the ids of the weights' handles.
       functions: the concrete functions to save, by signature.
+      sequential: in which signatures autoregressive layers are solved in their slow direction, and how; or None.
       precomputed: variables with precomputed values.
       rounding: errors from half-precision weights, for the card; None with exact weights.
+      estimate: the bias of log-densities that are estimates, for the card; None where they are exact.
+      solver_error: the error of log-densities that are solved in steps, for the card; None where none are.
+      sources: files for other runtimes: texts by path.
       cases: inputs and outputs of each signature, for the check and the warm-up requests.
 
     Raises:
@@ -54,8 +67,12 @@ class Servable:
         self.weights_dtype: str | None = None
         self.halves: dict[int, tf.Variable] = {}
         self.functions: dict[str, Any] = {}
+        self.sequential: Sequential | None = None
         self.precomputed: list[tf.Variable] = []
         self.rounding: dict[str, Any] | None = None
+        self.estimate: dict[str, Any] | None = None
+        self.solver_error: dict[str, Any] | None = None
+        self.sources: dict[str, str] = {}
         self.cases: dict[str, Case] = {}
 
     def add_signatures(self, functions: Mapping[str, Any] | None) -> None:
@@ -66,10 +83,10 @@ class Servable:
         """Rounds the trained matrices to half-precision variables, for `read_halves`."""
         self.weights_dtype, self.halves = dtype, halved(self.weights, dtype)
 
-    def trace(self) -> None:
+    def trace(self, parallel_rows: int | None = None) -> None:
         """Traces the signatures that the distribution implements, and refuses operations that no server runs."""
-        self.functions = trace(self.signatures)
-        self.signatures = {name: self.signatures[name] for name in self.functions}
+        self.functions, self.sequential = trace_by_rows(self.signatures, parallel_rows)
+        self.signatures = {name: each for name, each in self.signatures.items() if name in self.functions}
         for name, function in self.functions.items():
             check_graph(name, function)
 
@@ -81,10 +98,19 @@ class Servable:
         """Precomputes values that depend only on the weights, but not on halved ones: the values would be as large."""
         self.functions, self.precomputed = precompute(self.functions, but=self.halves.values())
 
+    def join(self) -> None:
+        """Has the number of a request's rows choose how autoregressive layers are solved."""
+        self.functions = joined(self.functions, self.sequential)
+
+    def translate(self, name: str, formats: Collection[str]) -> None:
+        """Translates the signatures of a model of this name for other runtimes."""
+        self.sources = sources(name, self.signatures, formats)
+
     def compute_cases(self, warmup: Any = None, condition: Any = None) -> None:
         """Computes outputs of each signature for rows of data and condition, or for samples of the model.
 
         With half-precision weights the graphs compute them, and `rounding` compares them with the exact outputs.
+        Where log-densities are estimates, `estimate` compares them with unbiased ones.
         """
         expected = self.signatures
         if self.weights_dtype is not None:
@@ -95,10 +121,25 @@ class Servable:
             output = "log_prob" if self.parts.detector is None else "score"
             self.rounding = _rounding(self.weights_dtype, output, self.signatures[output], expected[output], inputs)
         self.cases = cases(self.parts, expected, warmup, condition)
+        flow = self.parts.fittable.as_flow()
+        if flow is not None and not flow.bijector.has_exact_log_det:
+            inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_ESTIMATE_ROWS)
+            self.estimate = _estimate(flow, self.signatures["log_prob"], inputs)
+        if flow is not None and flow.bijector.accuracy:
+            inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_ESTIMATE_ROWS)
+            self.solver_error = _solver_error(self.signatures["log_prob"], inputs)
 
     def save(self, folder: Path) -> None:
-        """Writes graphs and variables."""
-        _save(ServingModule(self.parts, self.functions, self.precomputed), self.functions, folder)
+        """Writes graphs and variables, and the files for other runtimes."""
+        _save(ServingModule(self.parts, self.functions, self.precomputed), self.functions, folder, self._columns)
+        write_sources(folder, self.sources)
+
+    @property
+    def _columns(self) -> dict[str, tuple[str, ...] | None]:
+        """Names of the columns of tensors, by the tensors' names."""
+        schema = self.parts.schema
+        is_table = len(self.parts.distribution.event_shape) == 1
+        return {} if schema is None or not is_table else {"x": schema.columns, "condition": schema.condition_columns}
 
     def describe(self, folder: Path, name: str, about: Mapping[str, Any] | None) -> None:
         """Writes the warm-up requests and the card of a model of this name, after all other files."""
@@ -106,7 +147,19 @@ class Servable:
             signature: {key: rows[:1] for key, rows in case.inputs.items()} for signature, case in self.cases.items()
         }
         write_warmup(folder, name, first_rows)
-        write_card(folder, name, self.parts, self.signatures, self.weights, self.rounding, about)
+        write_card(
+            folder,
+            name,
+            self.parts,
+            self.signatures,
+            self.weights,
+            self.rounding,
+            self.estimate,
+            self.solver_error,
+            self.sequential,
+            sorted(self.sources),
+            about,
+        )
 
     def verify(self, folder: Path) -> None:
         """Compares the folder with the cases, in a new process."""
@@ -128,16 +181,62 @@ def _rounding(
     return cost
 
 
-def _save(root: ServingModule, functions: dict[str, Any], folder: Path) -> None:
-    """Saves `log_prob` under both names as one function, without gradients and without shapes, which loading infers."""
+def _solver_error(signature: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Measures how far log_prob is from that of an equation solved ten times as finely, in nats, for the card."""
+    tensors = {name: tf.constant(value) for name, value in pick(inputs, signature).items()}
+    log_prob = tf.function(lambda: signature.call(**tensors)["log_prob"])()
+    with solved_finer(_FINER):
+        finer = tf.function(lambda: signature.call(**tensors)["log_prob"])()
+    error = np.abs(log_prob.numpy().astype(np.float64) - finer.numpy())
+    return {"factor": _FINER, "rows": len(error), "mean_error": float(error.mean()), "max_error": float(error.max())}
+
+
+def _estimate(flow: Flow, signature: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Measures how far log_prob, with random numbers that are fixed, is from the mean of unbiased draws, in nats.
+
+    The same weights and rows are drawn anew `draws` times; the standard error is that of the mean of these draws.
+    """
+    tensors = {name: tf.constant(value) for name, value in pick(inputs, signature).items()}
+
+    @tf.function
+    def mean_of_draw(seed: tf.Tensor) -> tf.Tensor:
+        with drawn_from(seed):
+            return tf.reduce_mean(tf.cast(signature.call(**tensors)["log_prob"], tf.float64))
+
+    fixed = float(np.mean(run(signature, inputs)["log_prob"], dtype=np.float64))
+    draws = np.asarray([mean_of_draw(tf.constant([i, 0])).numpy() for i in range(_ESTIMATE_DRAWS)])
+    terms = {layer.num_terms for layer in flow.submodules if hasattr(layer, "num_terms")}
+    return {
+        "num_terms": sorted(terms),
+        "bias": fixed - float(draws.mean()),
+        "standard_error": float(draws.std(ddof=1) / np.sqrt(len(draws))),
+        "rows": len(next(iter(tensors.values()))),
+        "draws": len(draws),
+    }
+
+
+def _save(
+    root: ServingModule, functions: dict[str, Any], folder: Path, columns: Mapping[str, tuple[str, ...] | None]
+) -> None:
+    """Saves `log_prob` under both names as one function, without gradients and without shapes, which loading infers.
+
+    The name of the last dimension of a signature's table are the names of its columns, as JSON.
+    """
     named = {"serving_default": functions["log_prob"], **functions}
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(folder), signatures=named, options=options)
     file = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for meta in saved.meta_graphs:
+        meta.meta_info_def.meta_graph_version = MARK
         for nodes in (meta.graph_def.node, *(function.node_def for function in meta.graph_def.library.function)):
             for node in nodes:
                 node.attr.pop("_output_shapes", None)
+                if node.op in ("If", "StatelessIf"):  # so that the branch that is not taken costs nothing
+                    node.attr.pop("_lower_using_switch_merge", None)
+        for signature in meta.signature_def.values():
+            for name, tensor in (*signature.inputs.items(), *signature.outputs.items()):
+                if columns.get(name) and len(tensor.tensor_shape.dim) == 2:
+                    tensor.tensor_shape.dim[1].name = json.dumps(columns[name], ensure_ascii=False)
     file.write_bytes(saved.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the unmodified graph; a server does not read it

@@ -12,7 +12,8 @@ import tensorflow_probability as tfp
 
 from tfp_nvp._module import tf_variables
 from tfp_nvp.distributions.fittable import as_fittable
-from tfp_nvp.training import AnomalyDetector
+from tfp_nvp.serving._folders.condition_names import condition_name
+from tfp_nvp.training import AnomalyDetector, Schema
 
 tfd = tfp.distributions
 
@@ -21,11 +22,19 @@ Specs = dict[str, tf.TensorSpec]
 
 @dataclass(frozen=True)
 class Served:
-    """A distribution, its encoder (or None), and the detector that scores with it (or None)."""
+    """A distribution, its encoder, and the detector that scores with it; and what is known of the table's columns.
+
+    All but the distribution may be None.
+    """
 
     distribution: tfd.Distribution
     encoder: keras.layers.Layer | None
     detector: AnomalyDetector | None = None
+    schema: Schema | None = None
+
+    def round(self, x: tf.Tensor) -> tf.Tensor:
+        """Samples, with values of grid columns on the grid."""
+        return x if self.schema is None else self.schema.round(x)
 
     @cached_property
     def fittable(self) -> Any:
@@ -46,18 +55,19 @@ def served(model: Any) -> Served:
       ValueError: for a batch shape, an unknown event shape, layers that are not initialized,
         or a detector without a threshold.
     """
-    distribution, encoder, detector = model, None, None
+    distribution, encoder, detector, schema = model, None, None, None
     if isinstance(model, AnomalyDetector):
         model.threshold  # noqa: B018 - raises if there is none, and says to call `fit`
         detector, model = model, model.model
     if isinstance(model, keras.Model):
         distribution, encoder = getattr(model, "distribution", None), getattr(model, "encoder", None)
+        schema = getattr(model, "schema", None)
     if not isinstance(distribution, tfd.Distribution):
         raise TypeError(
             f"`model` must be a Flow, any tfd.Distribution, a FlowModel or an AnomalyDetector; got {model!r}."
         )
     _check_shapes(distribution)
-    parts = Served(distribution, encoder, detector)
+    parts = Served(distribution, encoder, detector, schema)
     if not parts.fittable.is_initialized:
         raise ValueError(
             f"{distribution.name} has data-dependent layers (ActNorm) that have seen no data. "
@@ -86,11 +96,12 @@ def condition_specs(model: Served) -> Specs:
         return {"condition": rows("condition", shape, model.fittable.density_dtype)}
     inputs = _encoder_inputs(model.encoder)
     if isinstance(inputs, dict):
-        named = {f"condition_{key}": tensor for key, tensor in inputs.items()}
+        named = {condition_name(key): tensor for key, tensor in inputs.items()}
     elif isinstance(inputs, (list, tuple)):
-        named = {f"condition_{tensor.name}": tensor for tensor in inputs}
+        named = {condition_name(tensor.name): tensor for tensor in inputs}
     else:
-        named = {"condition": inputs}
+        shape = _with_free_sizes(model.encoder, inputs)
+        return {"condition": rows("condition", shape, inputs.dtype)}
     return {name: rows(name, tensor.shape[1:], tensor.dtype) for name, tensor in named.items()}
 
 
@@ -102,9 +113,9 @@ def condition_of(model: Served, raw: dict[str, tf.Tensor]) -> tf.Tensor | None:
         return raw["condition"]
     inputs = _encoder_inputs(model.encoder)
     if isinstance(inputs, dict):
-        return model.encoder({key: raw[f"condition_{key}"] for key in inputs}, training=False)
+        return model.encoder({key: raw[condition_name(key)] for key in inputs}, training=False)
     if isinstance(inputs, (list, tuple)):
-        return model.encoder([raw[f"condition_{tensor.name}"] for tensor in inputs], training=False)
+        return model.encoder([raw[condition_name(tensor.name)] for tensor in inputs], training=False)
     return model.encoder(raw["condition"], training=False)
 
 
@@ -119,6 +130,33 @@ def _encoder_inputs(encoder: keras.layers.Layer) -> Any:
         f"The encoder {encoder.name!r} does not say what its input looks like. Make it a functional model, "
         "keras.Model(inputs, outputs), or a keras.Sequential that begins with keras.Input(shape)."
     )
+
+
+def _with_free_sizes(encoder: keras.layers.Layer, inputs: Any) -> list[int | None]:
+    """The shape of one input without the batch, with None for the length of a set or series if it may be any.
+
+    An encoder that was built by its first batch knows one length only, so others are tried.
+    """
+    sizes = list(inputs.shape[1:])
+    for axis in range(len(sizes)):
+        free = [*sizes[:axis], None, *sizes[axis + 1 :]]
+        if sizes[axis] is not None and _takes(encoder, free, sizes, inputs.dtype):
+            sizes = free
+    return sizes
+
+
+def _takes(encoder: keras.layers.Layer, free: list[int | None], sizes: list[int | None], dtype: Any) -> bool:
+    """Whether the encoder maps one row of another length to the same shape, in a graph too."""
+    usual_sizes = [2 if size is None else size for size in sizes]
+    longer = [size + (free[axis] is None) for axis, size in enumerate(usual_sizes)]
+    try:
+        traced = tf.function(lambda x: encoder(x, training=False), autograph=False)
+        function = traced.get_concrete_function(tf.TensorSpec([None, *free], dtype))
+        usual, other = (function(tf.zeros([1, *shape], dtype)) for shape in (usual_sizes, longer))
+        same = encoder(tf.zeros([1, *longer], dtype), training=False)
+    except (TypeError, ValueError, RuntimeError, tf.errors.OpError):
+        return False
+    return bool(usual.shape == other.shape == same.shape)
 
 
 def rows(name: str, shape: Any, dtype: Any) -> tf.TensorSpec:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp.distributions._temperature import has_temperature
 from tfp_nvp.serving._exporting.row_random import base_rows, dequantize_rows, sample_rows
 from tfp_nvp.serving._exporting.served import Served, Specs, condition_of, condition_specs, rows
 from tfp_nvp.training import AnomalyDetector
@@ -37,8 +38,10 @@ def signatures(model: Served) -> dict[str, Signature]:
         decode            z, condition                                     →  x, log_det [n]
         score             x                                                →  score [n], is_anomaly bool [n]
 
-    `score` needs an `AnomalyDetector`; the three before it need a flow. For a `Dequantized` distribution x
-    are integers, `log_prob` and `encode` also take the seed of the noise, and there is no log_det. Every
+    `score` needs an `AnomalyDetector`; the three before it need a flow, and `sample_tempered` a base that has a
+    temperature (`Flow.sample`). For a `Dequantized` distribution x are integers, `log_prob` and `encode` also take the
+    seed of the noise, and there is no log_det. Samples of columns on a grid are rounded to it; `decode` returns
+    continuous values, as `log_prob` takes them. Every
     tensor has the batch as its first dimension, and each signature evaluates every network once.
     """
     distribution, flow = model.distribution, model.fittable.as_flow()
@@ -54,7 +57,8 @@ def signatures(model: Served) -> dict[str, Signature]:
         temperature = {"temperature": rows("temperature", [], base.dtype)}
         z = {"z": rows("z", base.event_shape, base.dtype)}
         log_det = {} if is_integer else {"log_det": rows("log_det", [], float_dtype)}
-        specs["sample_tempered"] = (seed | temperature, x)
+        if has_temperature(base):
+            specs["sample_tempered"] = (seed | temperature, x)
         specs["encode"] = (x | noise_seed, z | log_det)
         specs["decode"] = (z, x | log_det)
     if model.detector is not None:
@@ -76,11 +80,13 @@ def _of_reals(model: Served) -> dict[str, Function]:
         return {"log_prob": distribution.log_prob(x, **keywords)}
 
     def sample(seed: tf.Tensor, **raw: tf.Tensor) -> Tensors:
-        return {"x": sample_rows(distribution, seed, condition_of(model, raw))}
+        return {"x": model.round(sample_rows(distribution, seed, condition_of(model, raw)))}
 
     def sample_tempered(seed: tf.Tensor, temperature: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         condition = condition_of(model, raw)
-        return {"x": distribution.decode(base_rows(distribution, seed, condition, temperature), condition)[0]}
+        return {
+            "x": model.round(distribution.decode(base_rows(distribution, seed, condition, temperature), condition)[0])
+        }
 
     def encode(x: tf.Tensor, **raw: tf.Tensor) -> Tensors:
         z, log_det = distribution.encode(x, condition_of(model, raw))

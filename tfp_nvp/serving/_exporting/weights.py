@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_nvp import checks
 from tfp_nvp.serving._exporting.graphs import ends_of, function_like, imported, needed, not_only_read
 
 #: Dtypes that weights can be stored in.
@@ -22,8 +23,7 @@ def halved(weights: Sequence[tf.Variable], dtype: str) -> dict[int, tf.Variable]
     Raises:
       ValueError: if `dtype` is not one of `HALF`, or a weight is too large for it.
     """
-    if dtype not in HALF:
-        raise ValueError(f"`weights_dtype` must be one of {', '.join(HALF)}; got {dtype!r}.")
+    dtype = checks.choice("weights_dtype", dtype, HALF)
     largest = tf.as_dtype(dtype).max
     halves = {}
     for weight in weights:

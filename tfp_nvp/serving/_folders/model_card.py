@@ -13,6 +13,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 EXTRA = "assets.extra"  # the folder of the card and the warm-up requests
+CARD = f"{EXTRA}/model.json"
+#: `meta_graph_version` of a graph that has a card: without the card its folder is not whole.
+MARK = "tfp_nvp 1"
 
 
 def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
@@ -21,12 +24,12 @@ def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
     Raises:
       ValueError: if it is not a JSON object.
     """
-    file = Path(folder) / EXTRA / "model.json"
+    file = Path(folder) / CARD
     if not file.exists():
         return None
     try:
         card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} must be a JSON object: {error}") from error
     if not isinstance(card, dict):
         raise ValueError(f"{file} must be a JSON object; it holds {type(card).__name__}.")
@@ -34,14 +37,36 @@ def read_card(folder: str | os.PathLike) -> dict[str, Any] | None:
 
 
 def check_hashes(folder: Path) -> None:
-    """Raises `ValueError` if a file of a version's folder has changed since `export`."""
+    """Raises `ValueError` if a file of a version's folder has changed since `export`, or is missing.
+
+    A graph says whether its folder had a card; those of early releases and of `tf.saved_model.save` had none.
+    """
     card = read_card(folder)
-    for file, expected in {} if card is None else card["sha256"].items():
+    if card is None:
+        if _is_marked(folder / "saved_model.pb"):
+            raise ValueError(f"{CARD} is missing")
+        return
+    for file, expected in card["sha256"].items():
         path = folder / file
         if not path.exists():
             raise ValueError(f"{file} is missing")
         if _sha256(path) != expected:
             raise ValueError(f"{file} is not what was exported: its SHA-256 is another than in model.json")
+    if card.get("digest") != card_digest(card) and ("digest" in card or _is_marked(folder / "saved_model.pb")):
+        raise ValueError(f"{CARD} is not what was exported: its digest is another")
+
+
+def card_digest(card: dict[str, Any]) -> str:
+    """SHA-256 of a card's values, its digest left out: of their JSON with sorted keys."""
+    values = {key: value for key, value in card.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _is_marked(file: Path) -> bool:
+    if not file.exists():
+        return False
+    graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+    return any(graph.meta_info_def.meta_graph_version == MARK for graph in graphs)
 
 
 def size_report(folder: str | os.PathLike) -> dict[str, Any]:
@@ -109,9 +134,9 @@ def _count_operations(graph: Any, signature: Any) -> int:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files that a model server reads, by path."""
-    kept = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != EXTRA]
-    return {str(path.relative_to(folder)): _sha256(path) for path in kept}
+    """SHA-256 of the files of a version's folder, but for its card, by path."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / CARD]
+    return {str(path.relative_to(folder)): _sha256(path) for path in files}
 
 
 def _sha256(path: Path) -> str:

@@ -28,7 +28,7 @@ def labels(path: str | os.PathLike) -> dict[str, int]:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return {str(label): checks.integer(label, version, 1) for label, version in stored.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{file} must be a JSON object of labels and versions: {error}") from error
 
 

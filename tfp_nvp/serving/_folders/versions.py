@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,9 +32,7 @@ def check_target(path: str | os.PathLike, version: int | None) -> Path:
       TypeError, ValueError: if `path` is not a folder of versions, or `version` not a positive int of 64 bits.
       FileExistsError: if the version exists.
     """
-    if "://" in os.fspath(path):
-        raise ValueError(f"`path` must be on a file system that can rename a folder at once; got {os.fspath(path)!r}.")
-    folder = Path(path)
+    folder = checks.local_path("path", path)
     if folder.name in ("", ".."):
         folder = folder.resolve()
     if (folder / "saved_model.pb").exists():
@@ -95,6 +93,20 @@ def publish(temporary: Path, path: Path, version: int | None) -> Path:
                 raise FileExistsError(f"Version {version} of {path} exists.") from error
     sync(path)
     return target
+
+
+def remove_old(path: Path, keep: int, named: Collection[int]) -> list[int]:
+    """Removes all versions but the newest `keep` and those of labels, `named`; returns those removed.
+
+    Each goes out of sight of servers in one step, by a name that is no version; a killed process leaves no half of one.
+    """
+    old = [version for version in versions(path)[:-keep] if version not in named]
+    if old:
+        with temporary_sibling(path) as temporary:
+            for version in old:
+                os.rename(path / str(version), temporary / str(version))
+            sync(path)
+    return old
 
 
 def write_whole(file: Path, text: str) -> None:

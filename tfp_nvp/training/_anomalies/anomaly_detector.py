@@ -16,6 +16,7 @@ from tfp_nvp.flows import NeuralSplineFlow
 from tfp_nvp.training._anomalies.smoothed import fit_smoothed
 from tfp_nvp.training._anomalies.threshold import CONFIDENCE, Threshold, order_statistic, threshold_of
 from tfp_nvp.training._models.flow_model import FlowModel
+from tfp_nvp.training._models.schema import Schema
 from tfp_nvp.training._tables.columns import MIN_ROWS, as_table, refuse_unresolved
 from tfp_nvp.training._tables.progress import Progress
 from tfp_nvp.training._tables.units import behind
@@ -94,13 +95,13 @@ class AnomalyDetector:
         Raises:
           TypeError, ValueError: for NaN, too few rows, or too few held-out rows for the rate.
         """
-        x = as_table("x", x)
+        x, names, _ = as_table("x", x)
         d = x.shape[1]
         noise = min(2.0, math.sqrt(d) / 2.0) if noise is None else checks.positive("noise", noise)
         steps = checks.integer("steps", steps, 1)
-        seed = int(np.random.default_rng().integers(2**31)) if self.seed is None else self.seed
+        seed = checks.seed_or_random("seed", self.seed)
         order = np.random.default_rng(seed).permutation(len(x))
-        held_out = math.ceil(checks.fraction("calibration_split", calibration_split) * len(x))
+        held_out = math.ceil(checks.number("calibration_split", calibration_split, checks.FRACTION) * len(x))
         if len(x) - held_out < MIN_ROWS:
             raise ValueError(
                 f"`x` must have at least {MIN_ROWS} rows to fit; it has {len(x)}, of which `calibration_split` leaves "
@@ -110,12 +111,12 @@ class AnomalyDetector:
             order_statistic(held_out, false_positive_rate)  # before the work, not after it
         rows, make = x[order[held_out:]], _default_flow if flow is None else flow
         inner = make(event_shape=[d], seed=seed)
-        refuse_unresolved("x", x, inner.dtype)
+        refuse_unresolved("x", x, inner.dtype, names)
         axes = PrincipalAxes([d], dtype=inner.dtype)
         axes.initialize(tf.constant(rows))
         z = axes.inverse(tf.constant(rows, inner.dtype))
         fit_smoothed(inner, z, noise, steps, seed, [Progress()] if verbose in (1, "auto", True) else [])
-        self.model = FlowModel(behind([axes], inner, name="detector"))
+        self.model = FlowModel(behind([axes], inner, name="detector"), schema=Schema(columns=names))
         self.threshold_ = None
         return self.calibrate(x[order[:held_out]], false_positive_rate) if held_out else self
 
@@ -150,8 +151,8 @@ class AnomalyDetector:
     def score(self, x: Any) -> np.ndarray:
         """−log p of rows [n, d] in nats, [n]: larger for less likely ones, NaN for NaN."""
         model = self._fitted()
-        dtype, event_shape = model.distribution.dtype.as_numpy_dtype, model.distribution.event_shape.as_list()
-        x = np.asarray(x, dtype)
+        event_shape = model.distribution.event_shape.as_list()
+        x = np.asarray(model.as_events(x))
         if x.ndim != 1 + len(event_shape) or list(x.shape[1:]) != event_shape:
             raise ValueError(f"`x` must have shape [n, {', '.join(map(str, event_shape))}]; got {list(x.shape)}.")
         return -np.asarray(model.predict(x, batch_size=4096, verbose=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -50,16 +51,23 @@ def threshold_of(scores: np.ndarray, false_positive_rate: float) -> Threshold:
     ordered = np.sort(np.asarray(scores, np.float64))
     if not np.isfinite(ordered[k - 1]):
         raise ValueError(f"{np.isinf(ordered).sum()} of {n} held-out rows have density 0; no threshold is above them.")
-    tails = np.array([(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    # P(at most i of n scores lie below the quantile), i = 0 … n.
-    below = tfd.Binomial(np.float64(n), probs=np.float64(1.0 - rate)).cdf(np.arange(n + 1.0)).numpy()
-    low, high = int(np.searchsorted(below, tails[0])), int(np.searchsorted(below, tails[1])) + 1
+    low, high, rate_interval = _intervals(n, k, rate)
     interval = (
         float(ordered[low - 1]) if low >= 1 else -math.inf,
         float(ordered[high - 1]) if high <= n else math.inf,
     )
+    return Threshold(float(ordered[k - 1]), interval, rate, rate_interval, n)
+
+
+@functools.lru_cache(maxsize=128)
+def _intervals(n: int, k: int, rate: float) -> tuple[int, int, tuple[float, float]]:
+    """Ranks of the scores that end the interval of the quantile, 0 and n + 1 for infinite ends; and of the rate."""
+    tails = np.array([(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+    # P(at most i of n scores lie below the quantile), i = 0 … n.
+    below = tfd.Binomial(np.float64(n), probs=np.float64(1.0 - rate)).cdf(np.arange(n + 1.0)).numpy()
+    low, high = int(np.searchsorted(below, tails[0])), int(np.searchsorted(below, tails[1])) + 1
     rates = tfp.math.betaincinv(np.float64(n + 1 - k), np.float64(k), tails).numpy()
-    return Threshold(float(ordered[k - 1]), interval, rate, (float(rates[0]), float(rates[1])), n)
+    return low, high, (float(rates[0]), float(rates[1]))
 
 
 def order_statistic(rows: int, false_positive_rate: float) -> int:
@@ -68,9 +76,7 @@ def order_statistic(rows: int, false_positive_rate: float) -> int:
     Raises:
       ValueError: if there are too few for the rate.
     """
-    rate = checks.positive("false_positive_rate", false_positive_rate)
-    if rate >= 1.0:
-        raise ValueError(f"`false_positive_rate` must be below 1; got {rate:g}.")
+    rate = checks.number("false_positive_rate", false_positive_rate, checks.INNER_FRACTION)
     k = math.ceil((rows + 1) * (1.0 - rate) - 1e-9)
     if k > rows:
         raise ValueError(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import types
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfp_nvp.tables import check_finite
 
 #: Keras reads these batch by batch, without casts.
 STREAMS = (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)
@@ -44,38 +47,79 @@ def from_bits(data: Any, dtype: str) -> Any:
 
 
 def event_and_condition(model: Any, data: Any) -> tuple[Any, Any, Any]:
-    """Splits a Keras batch into the inputs of `model.call`, the events x, and the sample weights."""
+    """Splits a Keras batch into the inputs of `model.call`, the events x, and the sample weights [n].
+
+    A negative weight becomes NaN, which `NonFiniteGuard` notices: only a graph sees the later batches of a stream.
+    """
     x, y, weights = (from_bits(values, model.dtype) for values in keras.utils.unpack_x_y_sample_weight(data))
-    weights = None if weights is None else tf.reshape(weights, [-1])  # [n, 1] would broadcast to [n, n]
+    if weights is not None:
+        weights = tf.cast(tf.reshape(weights, [-1]), model.dtype)  # [n, 1] would broadcast to [n, n]
+        weights = tf.where(weights < 0, tf.constant(math.nan, model.dtype), weights)
     return ((x, y), y, weights) if model.is_conditional else (x, x, weights)
 
 
 def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = None) -> tuple[Any, Any, Any]:
     """Checks data; returns Keras' `x` and `y`, and the first (condition inputs, events), at most 20,000.
 
-    Of a stream, the first batch is checked; a returned generator still yields it.
+    Rows of weight 0 are not among the first ones, which initialize data-dependent layers.
+
+    Of a stream, the first batch with rows is checked; a returned generator still yields it.
 
     Raises:
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
     """
-    if isinstance(x, types.GeneratorType):
-        first = next(x, None)
-        if first is None:
-            raise ValueError(f"`{name}` is a generator that yields nothing.")
-        rows = _check_batch(model, first, name)
-        return (batch for batch in itertools.chain([first], x)), y, rows
-    if isinstance(x, tf.data.Dataset):
-        first = next(iter(x.take(1)), None)
-        if first is None:
-            raise ValueError(f"`{name}` is a dataset that yields nothing.")
-        rows = _check_batch(model, first, name)
+    if isinstance(x, Iterator):
+        batches = as_batches(x)
+        first = _first_batch(batches, name)
+        x, rows = (batch for batch in itertools.chain([first], batches)), _check_batch(model, first, name)
+    elif isinstance(x, tf.data.Dataset):
+        rows = _check_batch(model, _first_batch(x, name), name)
     elif isinstance(x, keras.utils.PyDataset):
-        rows = _check_batch(model, x[0], name)
+        rows = _check_batch(model, _first_batch((x[i] for i in range(len(x))), name), name)
     else:
-        rows = _check_batch(model, (x, y, sample_weight), name)
+        x, y = _read(model, x, y, name)
+        rows = _check_batch(model, (x, y, sample_weight), name, stream=False)
         if sample_weight is not None and y is None:
             y = x  # Keras drops sample weights where there are no targets
     return x, y, rows
+
+
+def checked_validation(data: Any) -> tuple[Any, Any, Any]:
+    """The three parts of Keras' `validation_data`: inputs, targets, weights.
+
+    Raises:
+      ValueError: for a tuple of none or more than three parts.
+    """
+    parts = tuple(data) if isinstance(data, (tuple, list)) else (data,)
+    if not 1 <= len(parts) <= 3 or parts[0] is None:
+        raise ValueError(
+            "`validation_data` must be (x,), (condition_inputs, x), with sample weights (x, x, weights) or "
+            f"(condition_inputs, x, weights), or a stream; got {len(parts)} part(s). Or leave it out."
+        )
+    return (*parts, None, None)[:3]
+
+
+def as_batches(stream: Iterator[Any]) -> Iterator[Any]:
+    """Yields the batches that have rows, as the tuples that Keras takes."""
+    for batch in stream:
+        if isinstance(batch, list) and any(hasattr(part, "shape") for part in batch):
+            batch = tuple(batch)
+        elif not isinstance(batch, tuple):
+            batch = (batch,)
+        if _has_rows(batch):
+            yield batch
+
+
+def _first_batch(batches: Iterable[Any], name: str) -> Any:
+    """The first batch that has rows."""
+    first = next(filter(_has_rows, batches), None)
+    if first is None:
+        raise ValueError(f"`{name}` must yield batches of rows; it yields none.")
+    return first
+
+
+def _has_rows(batch: Any) -> bool:
+    return len(np.asarray(tf.nest.flatten(batch)[0])) > 0
 
 
 class Rows(keras.utils.PyDataset):
@@ -98,7 +142,16 @@ def rows_at_once(event_shape: Any) -> int:
     return max(32, 2**18 // max(1, math.prod(event_shape)))
 
 
-def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
+def _read(model: Any, x: Any, y: Any, name: str) -> tuple[Any, Any]:
+    """The data as arrays, in the model's order of columns."""
+    if not model.is_conditional:
+        return model._accepts.events(x, name, cast=False), y
+    return model._accepts.condition(x, name, batch=True, cast=False), (
+        None if y is None else model._accepts.events(y, name, cast=False)
+    )
+
+
+def _check_batch(model: Any, batch: Any, name: str, stream: bool = True) -> tuple[Any, np.ndarray]:
     x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
     if model.is_conditional and y is None:
         raise ValueError(
@@ -110,34 +163,53 @@ def _check_batch(model: Any, batch: Any, name: str) -> tuple[Any, np.ndarray]:
         )
     event = np.asarray(y if model.is_conditional else x)
     expected = model.distribution.event_shape.as_list()
-    if event.ndim != 1 + len(expected) or list(event.shape[1:]) != expected:
-        raise ValueError(f"Events in `{name}` must have shape [n, *{expected}]; got {list(event.shape)}.")
+    if list(event.shape[1:]) != expected or not event.ndim:
+        swapped = model.is_conditional and list(np.shape(tf.nest.flatten(x)[0]))[1:] == expected
+        raise ValueError(
+            f"Events in `{name}` must have shape {['n', *expected]}; got {list(event.shape)}.".replace("'", "")
+            + (" The condition comes first, `fit(condition_inputs, x)`: are the two swapped?" if swapped else "")
+        )
     if not len(event):
         raise ValueError(f"`{name}` has no rows.")
-    check_finite("Events", name, event)
+    inputs, dtype = model._accepts, model.distribution.dtype.as_numpy_dtype
+    are_real = event.dtype.kind == "f" and np.issubdtype(dtype, np.floating)  # not those of `Dequantized`
+    check_finite("Events", name, event, inputs.columns, dtype if are_real else None)
     model._fittable.check_values(name, event)
     if weights is not None:
-        if np.size(weights) != len(event):
-            raise ValueError(f"`sample_weight` must be one number per row, [{len(event)}]; got {np.shape(weights)}.")
-        check_finite("Sample weights", name, np.asarray(weights))
+        label = "sample_weight" if name == "x" else f"sample_weight of {name}"
+        counted = checked_weights(label, weights, len(event), stream) > 0.0
+        event, x = event[counted], tf.nest.map_structure(lambda part: np.asarray(part)[counted], x)
     first = min(20_000, max(256, 2**20 // max(1, math.prod(expected))))  # images are large
     if not model.is_conditional:
         return None, event[:first]
-    inputs = tf.nest.map_structure(np.asarray, x)
-    for condition in tf.nest.flatten(inputs):
-        check_finite("Condition inputs", name, condition)
-    return tf.nest.map_structure(lambda condition: condition[:first], inputs), event[:first]
+    conditions = tf.nest.map_structure(np.asarray, x)
+    for condition in tf.nest.flatten(conditions):
+        check_finite("Condition inputs", name, condition, inputs.condition_columns)
+    return tf.nest.map_structure(lambda condition: condition[:first], conditions), event[:first]
 
 
-def check_finite(what: str, name: str, value: np.ndarray) -> None:
-    """Raises `ValueError` with row numbers if any value is NaN or infinite."""
-    if value.dtype.kind not in "fc":
-        return
-    if value.dtype.kind == "f" and np.isfinite(value.sum(dtype=np.float64)):
-        return  # one pass and no copy: a NaN or infinity would have stayed in the sum
-    rows = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(axis=-1))
-    if rows.size:
-        shown = ", ".join(map(str, rows[:5].tolist())) + (", …" if rows.size > 5 else "")
+def checked_weights(name: str, value: Any, rows: int, zeros: bool = False) -> np.ndarray:
+    """Weights [rows] or [rows, 1] as float64 [rows], of mean 1; they may be all zero if `zeros`.
+
+    Raises:
+      TypeError, ValueError: if they are no numbers, of another length, negative, not finite, or all zero.
+    """
+    try:
+        weights = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"`{name}` must be one number per row, [{rows}]; got {value!r}.") from None
+    if weights.shape not in ((rows,), (rows, 1)):
+        raise ValueError(f"`{name}` must be one number per row, [{rows}]; got shape {list(weights.shape)}.")
+    weights = weights.reshape(-1)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if wrong.size:
         raise ValueError(
-            f"{what} in `{name}` must be finite; NaN or ±inf in {rows.size} row(s): {shown}. Remove or impute them."
+            f"`{name}` must be finite and not negative, since a negative weight would lower the likelihood of its row; "
+            f"{wrong.size} of {rows} are not: row {wrong[0]} has {weights[wrong[0]]:g}. Give rows to ignore weight 0."
         )
+    if not weights.any():
+        if zeros:
+            return weights
+        raise ValueError(f"`{name}` must be above 0 for some row; all {rows} are 0.")
+    weights = weights / weights.max()  # before the sum, which may overflow
+    return weights / weights.mean()

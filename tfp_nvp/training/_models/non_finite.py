@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfp_nvp._warnings import warn
 from tfp_nvp._watch import Step
+from tfp_nvp.training._models import replicas
 
 
 class NonFiniteGuard:
     """Applies a step's gradients only if loss and gradients are finite, else records the first place that was not."""
 
     def __init__(self) -> None:
-        self._first = tf.Variable(-1, dtype=tf.int32, trainable=False, name="first_non_finite")
+        self._first = tf.Variable(
+            -1, dtype=tf.int32, trainable=False, name="first_non_finite", aggregation=replicas.SAME_EVERYWHERE
+        )
         self._places: list[str] = []
 
     def reset(self) -> None:
@@ -25,7 +28,7 @@ class NonFiniteGuard:
 
     def failure(self) -> str | None:
         """Names the first place of the first failed step that was not finite; None if all steps were."""
-        index = int(self._first.numpy())
+        index = int(tf.convert_to_tensor(self._first))
         return None if index < 0 else self._places[index]
 
     def apply(
@@ -34,15 +37,19 @@ class NonFiniteGuard:
         gradients: Sequence[tf.Tensor | None],
         variables: Sequence[keras.Variable],
         inputs: Any,
+        weights: tf.Tensor | None,
         steps: Sequence[Step],
         loss: tf.Tensor,
     ) -> None:
-        """Applies one step, if it is finite. `steps` are the values and log-dets of the layers."""
+        """Applies one step, if it is finite and of some rows. `steps` are the values and log-dets of the layers."""
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         gradients = [g for g, _ in pairs]
         scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
         tests = [loss] if scaling else [loss, *gradients]
         self._places, tensors = ["the data"], [tf.nest.flatten(inputs)]
+        if weights is not None:
+            self._places.append("the sample weights, of which a negative one counts as NaN")
+            tensors.append([weights])
         for number, step in enumerate(steps, 1):
             self._places.append(f"layer {number} of {len(steps)} on the way from the data, `{step.bijector.name}`")
             tensors.append([step.value, step.log_det])
@@ -52,16 +59,26 @@ class NonFiniteGuard:
         self._places.append("the loss")
 
         alike = _of_one_dtype(pairs)
-
-        def apply() -> None:
-            optimizer.apply_gradients(alike)
+        has_rows = replicas.total(tf.shape(tf.nest.flatten(inputs)[0])[0]) > 0
+        is_finite = replicas.total(tf.cast(~_all_finite(tests), tf.int32)) == 0
 
         def note() -> None:
-            finite = tf.stack([_all_finite(group) for group in tensors] + [tf.constant(False)])
-            place = tf.cast(tf.argmin(tf.cast(finite, tf.int32)), tf.int32)
-            self._first.assign(tf.where(self._first < 0, place, self._first))
+            counts = replicas.total(tf.cast([~_all_finite(group) for group in tensors], tf.int32))
+            failed = tf.concat([counts > 0, [True]], 0)  # the loss is the last place
+            place = tf.cast(tf.argmax(tf.cast(failed, tf.int32)), tf.int32)
+            is_first = ~is_finite & has_rows & (self._first < 0)
+            self._first.assign(tf.where(is_first, place, self._first))
 
-        tf.cond(_all_finite(tests), apply, note)
+        def apply(gradients: Sequence[Any]) -> None:
+            optimizer.apply_gradients([(g, variable) for g, (_, variable) in zip(gradients, alike, strict=True)])
+
+        replicas.apply_if(
+            is_finite & has_rows,
+            apply,
+            [gradient for gradient, _ in alike],
+            changed=lambda: [variable.value for variable in (*variables, *optimizer.variables)],
+            otherwise=note,
+        )
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -75,12 +92,11 @@ class StopOnNonFinite(keras.callbacks.Callback):
         place = self._guard.failure()
         if place is not None and not self.model.stop_training:
             self.model.stop_training = True
-            warnings.warn(
+            warn(
                 f"Training stopped at step {batch + 1} of the epoch: the loss is not finite. First not finite: "
                 f"{place}. The weights are those of the last finite step. "
                 "Try a lower learning rate, `clipnorm` in the optimizer, or rescaled data.",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
 

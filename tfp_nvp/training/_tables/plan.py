@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfp_nvp import checks, flows
 from tfp_nvp.distributions import Flow
+from tfp_nvp.training._models.fit_optimizer import FitOptimizer, cosine_schedule
 from tfp_nvp.training._tables.best_weights import BestWeights
-from tfp_nvp.transformers import RationalQuadratic
+from tfp_nvp.transformers import CircularSpline, RationalQuadratic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +33,25 @@ class Plan:
     patience_steps: int
     steps_per_epoch: int
 
-    def flow(self, event_shape: Any, condition_shape: Any, seed: int) -> Flow:
-        """A new flow of this size."""
-        return flows.NeuralSplineFlow(
+    def flow(self, event_shape: Any, condition_shape: Any, seed: int, circular: Sequence[bool] = ()) -> Flow:
+        """A new flow of this size; `circular` tells which elements are angles, if any are."""
+        arguments: dict[str, Any] = {
+            "num_layers": self.num_layers,
+            "hidden_units": self.hidden_units,
+            "num_blocks": self.num_blocks,
+            "dropout": self.dropout,
+            "condition_shape": condition_shape,
+            "seed": seed,
+        }
+        spline = RationalQuadratic(num_bins=self.num_bins)
+        if not any(circular):
+            return flows.NeuralSplineFlow(event_shape, transformer=spline, **arguments)
+        return flows.CircularSplineFlow(
             event_shape,
-            num_layers=self.num_layers,
-            hidden_units=self.hidden_units,
-            num_blocks=self.num_blocks,
-            dropout=self.dropout,
-            transformer=RationalQuadratic(num_bins=self.num_bins),
-            condition_shape=condition_shape,
-            seed=seed,
+            circular=circular,
+            transformer=CircularSpline(num_bins=self.num_bins),
+            real_transformer=spline,
+            **arguments,
         )
 
     @property
@@ -51,7 +61,12 @@ class Plan:
 
     @property
     def steps_per_execution(self) -> int:
-        """Training steps per call into the graph, to amortize Keras' overhead; a divisor of `steps_per_epoch`."""
+        """Training steps per call into the graph, to amortize Keras' overhead; a divisor of `steps_per_epoch`.
+
+        1 under a strategy: a step of several devices in a loop in a graph fails in TensorFlow 2.21.
+        """
+        if tf.distribute.has_strategy():
+            return 1
         return max(k for k in range(1, 17) if self.steps_per_epoch % k == 0)
 
     @property
@@ -59,16 +74,11 @@ class Plan:
         """Whether XLA pays: enough steps to amortize ten seconds of compilation, and no dropout, which it slows."""
         return self.max_steps >= 1500 and not self.dropout
 
-    def optimizer(self, variables: Sequence[keras.Variable]) -> keras.optimizers.Optimizer:
+    def optimizer(self) -> keras.optimizers.Optimizer:
         """AdamW with clipped gradients, a warm-up and cosine schedule, averaged weights, and decay of kernels."""
-        warmup = min(200, self.max_steps // 10 + 1)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, self.max_steps - warmup), alpha=0.01, warmup_target=self.learning_rate, warmup_steps=warmup
-        )
+        rate = cosine_schedule(self.learning_rate, self.max_steps)
         averaging = {"use_ema": True, "ema_momentum": self.ema_momentum} if self.ema_momentum else {}
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=self.weight_decay, global_clipnorm=5.0, **averaging)
-        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if v.name != "kernel"])
-        return optimizer
+        return FitOptimizer(rate, weight_decay=self.weight_decay, global_clipnorm=5.0, **averaging)
 
     def callbacks(self, initial: float) -> list[keras.callbacks.Callback]:
         """Callbacks that validate averaged weights and restore the best; `initial` is the loss before training."""

@@ -38,7 +38,11 @@ class Regression(Conditioner):
 
 
 def regression_shift(
-    x: np.ndarray, condition: np.ndarray, held_out: tuple[np.ndarray, np.ndarray], dtype: Any
+    x: np.ndarray,
+    condition: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray],
+    dtype: Any,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> bijectors.Coupling:
     """Fits the bijector x = z + W condition + b by ridge regression; the penalty minimizes the held-out error.
 
@@ -46,28 +50,38 @@ def regression_shift(
       x, condition: training rows, [n, d] and [n, k].
       held_out: other rows of both.
       dtype: of the bijector.
+      weights: of the training rows and of the others, [n] each and of mean 1, or None.
     """
     regression = Regression(dtype=tf.as_dtype(dtype).name)
     mask = np.zeros(x.shape[1], bool)
     shift = bijectors.Coupling(
         transformers.Shift(), regression, mask, condition_shape=condition.shape[1:], dtype=dtype, name="regression"
     )
-    kernel, bias = ridge(x, condition, *held_out)
+    kernel, bias = ridge(x, condition, *held_out, weights)
     regression.kernel.assign(kernel)
     regression.bias.assign(bias)
     return shift
 
 
-def ridge(x: np.ndarray, c: np.ndarray, other_x: np.ndarray, other_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ridge(
+    x: np.ndarray,
+    c: np.ndarray,
+    other_x: np.ndarray,
+    other_c: np.ndarray,
+    weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+) -> tuple[np.ndarray, np.ndarray]:
     """Fits W [k, d] and b [d] of x ≈ c W + b in float64, with the penalty chosen on the other rows."""
-    x_mean, c_mean = x.mean(axis=0, dtype=np.float64), c.mean(axis=0, dtype=np.float64)
-    centered = c - c_mean
+    weight, other_weight = weights
+    root = 1.0 if weight is None else np.sqrt(weight)[:, np.newaxis]
+    x_mean, c_mean = (np.average(v.astype(np.float64), axis=0, weights=weight) for v in (x, c))
+    centered = root * (c - c_mean)
     eigenvalues, vectors = np.linalg.eigh(centered.T @ centered)
-    products = vectors.T @ (centered.T @ (x - x_mean))
+    products = vectors.T @ (centered.T @ (root * (x - x_mean)))
     best, least = np.zeros((c.shape[1], x.shape[1])), np.inf
     for penalty in len(x) * PENALTIES[::-1]:
         kernel = vectors @ (products / (np.maximum(eigenvalues, 0.0) + penalty)[:, np.newaxis])
-        error = np.square(other_x - x_mean - (other_c - c_mean) @ kernel).mean()
+        errors = np.square(other_x - x_mean - (other_c - c_mean) @ kernel).mean(axis=1)
+        error = np.average(errors, weights=other_weight)
         if error < least:
             best, least = kernel, error
     return best, x_mean - c_mean @ best

@@ -74,8 +74,11 @@ class Batcher:
     def run(self, feeds: Arrays, fetches: list[str]) -> list[np.ndarray]:
         """As `run`, perhaps with others' rows in the same call.
 
+        A request of no rows is not run: it waits until one with rows joins its batch, and then both fail.
+
         Raises:
-          ServingError: INVALID_ARGUMENT if inputs have no or unequal first dimensions, or too many rows for a batch;
+          ServingError: INVALID_ARGUMENT if inputs have no or unequal first dimensions, too many rows for a batch, or
+            a neighbour without rows;
             FAILED_PRECONDITION if the outputs do not have the batch's rows, or a neighbour's shapes are different;
             UNAVAILABLE if too many wait already.
         """
@@ -165,7 +168,7 @@ class _Queue:
     def _next(self) -> list[_Task]:
         """The next batch, once it is full or its first task has waited enough; none at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._tasks)
+            self._changed.wait_for(lambda: any(task is None or task.size for task in self._tasks))
             if self._tasks[0] is None:
                 return []
             wait = self._tasks[0].since + self._parameters.batch_timeout - time.monotonic()
@@ -185,6 +188,8 @@ class _Queue:
 
     def _run_merged(self, batch: list[_Task]) -> list[list[np.ndarray]]:
         sizes = [task.size for task in batch]
+        if 0 in sizes:
+            raise invalid("Batching session: a task of the batch has no rows.")
         total = sum(sizes)
         padded = next((size for size in self._parameters.allowed_batch_sizes if size >= total), total)
         feeds = {name: _merge([task.feeds[name] for task in batch], padded - total) for name in batch[0].feeds}
@@ -215,6 +220,4 @@ def _merge(parts: list[np.ndarray], num_padding: int) -> np.ndarray:
         raise ServingError(Code.FAILED_PRECONDITION, "Inputs of different tasks have different shapes.")
     if len({part.dtype for part in parts}) > 1:
         raise ServingError(Code.INTERNAL, "Inputs of different tasks have different types.")
-    if num_padding and not len(parts[-1]):
-        raise invalid("A batch can't be padded with rows of a task that has none.")
     return np.concatenate([*parts, *[parts[-1][:1]] * num_padding])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
-from tests.serving.wire.model_server.errors import Code, ServingError, invalid
+from tests.serving.wire.model_server.errors import Code, ServingError, as_serving_error, invalid
 from tests.serving.wire.model_server.servable import Servable, from_proto
 from tests.serving.wire.model_server.versions import Model
 
@@ -21,9 +22,28 @@ class Core:
 
     def __init__(self, models: Iterable[Model]):
         self.models = {model.name: model for model in models}
+        self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
+
+    def metrics(self) -> str:
+        """The page for Prometheus: how many requests were answered, by model and status."""
+        lines = [
+            f':tensorflow:serving:request_count{{model_name="{name}",status="{status}"}} {count}'
+            for (name, status), count in sorted(self._counts.items())
+        ]
+        return "\n".join(["# TYPE :tensorflow:serving:request_count counter", *lines, ""])
 
     def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
-        """Runs a signature."""
+        """Runs a signature, and counts the request."""
+        status = "OK"
+        try:
+            return self._predict(request)
+        except Exception as error:
+            status = as_serving_error(error).code.name
+            raise
+        finally:
+            self._counts[request.model_spec.name, status] += 1
+
+    def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         inputs = {name: from_proto(value) for name, value in request.inputs.items()}
         with self.lease(request.model_spec) as (version, servable):
             outputs = servable.predict(request.model_spec.signature_name, inputs, list(request.output_filter))

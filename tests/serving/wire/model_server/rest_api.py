@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import threading
@@ -73,6 +74,8 @@ def _as_json(message: Any) -> dict[str, Any]:
 def _spec(match: re.Match) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(match["name"]))
     if match["version"]:
+        if int(match["version"]) >= 2**63:
+            raise invalid(f"Failed to convert version: {match['version']} to numeric.")
         spec.version.value = int(match["version"])
     if match["label"]:
         spec.version_label = unquote(match["label"])
@@ -83,6 +86,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     core: Core
+    threads: threading.Semaphore
+    metrics_path: str | None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -91,26 +96,30 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self._respond()
-
-    def do_POST(self) -> None:
-        self._respond()
-
-    def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self.path.lower().startswith("/v1/"):
-            self._write(404, b"")
-            return
+        with self.server.threads:  # the others wait
+            if self.path == self.server.metrics_path:
+                self._write(200, self.server.core.metrics().encode(), "text/plain")
+            elif not self.path.lower().startswith("/v1/"):
+                self._write(404, b"")
+            else:
+                self._respond(body)
+
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
+
+    def _respond(self, body: bytes) -> None:
         try:
+            if self.headers.get("Content-Encoding", "").lower() == "gzip":
+                body = gzip.decompress(body)
             status, answer = 200, respond(self.server.core, self.command, self.path, body)
         except Exception as error:  # every failure becomes a status
             failed = as_serving_error(error)
             status, answer = failed.http_status, {"error": failed.message}
         self._write(status, json.dumps(answer, indent=4).encode())
 
-    def _write(self, status: int, content: bytes) -> None:
+    def _write(self, status: int, content: bytes, content_type: str = "application/json") -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -119,9 +128,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: tests send thousands of requests."""
 
 
-def start_rest(core: Core, port: int) -> tuple[ThreadingHTTPServer, int]:
+def start_rest(
+    core: Core, port: int, num_threads: int, metrics_path: str | None = None
+) -> tuple[ThreadingHTTPServer, int]:
     """Serves on `port`, or a free one for 0; the server and its port."""
     server = _Server(("127.0.0.1", port), _Handler)
-    server.core = core
+    server.core, server.threads, server.metrics_path = core, threading.Semaphore(num_threads), metrics_path
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, server.server_address[1]

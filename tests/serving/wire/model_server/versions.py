@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,20 @@ class State(NamedTuple):
     error: ServingError | None = None
 
 
+class Loading(NamedTuple):
+    """How versions are loaded.
+
+    Attributes:
+      threads: that load, for all models.
+      retries: how many times a version that does not load is tried again.
+      interval: seconds between two tries.
+    """
+
+    threads: ThreadPoolExecutor
+    retries: int = 5
+    interval: float = 60.0
+
+
 class Model:
     """A model's folder, served.
 
@@ -40,10 +56,12 @@ class Model:
       base_path: the folder; children whose names are integers are versions.
       load: from a version's folder to a `Servable`, warm.
       policy: from the versions found to those to serve.
+      loading: by which threads versions are loaded, and how often they are tried.
     """
 
-    def __init__(self, name: str, base_path: Path, load: Callable[[Path], Servable], policy: Policy):
+    def __init__(self, name: str, base_path: Path, load: Callable[[Path], Servable], policy: Policy, loading: Loading):
         self.name, self._base_path, self._load, self._policy = name, base_path, load, policy
+        self._loading = loading
         self._labels: Mapping[str, int] = {}
         self._states: dict[int, State] = {}
         self._serving: dict[int, Servable] = {}
@@ -74,13 +92,13 @@ class Model:
     def poll(self) -> None:
         """Loads what is new, serves it, and only then unloads what is not wanted any more.
 
-        A version that fails is not tried again, and leaves the one before it in place.
+        A version that fails all its tries is not tried again, and leaves the one before it in place.
         """
         found = self._found()
         wanted = self._policy(set(found))
         failed = {version for version, state in self._states.items() if state.error is not None}
-        for version in sorted(wanted - set(self._serving) - failed):
-            self._bring_up(version, found[version])
+        new = sorted(wanted - set(self._serving) - failed)
+        list(self._loading.threads.map(lambda version: self._bring_up(version, found[version]), new))
         if wanted & set(self._serving):
             for version in sorted(set(self._serving) - wanted):
                 self._take_down(version)
@@ -122,11 +140,15 @@ class Model:
 
     def _bring_up(self, version: int, folder: Path) -> None:
         self._set(version, State("LOADING"))
-        try:
-            servable = self._load(folder)
-        except Exception as error:  # of any kind: the version can't be served
-            self._set(version, State("END", as_serving_error(error)))
-            return
+        for tries_left in range(self._loading.retries, -1, -1):
+            try:
+                servable = self._load(folder)
+                break
+            except Exception as error:  # of any kind: the version can't be served
+                if not tries_left:
+                    self._set(version, State("END", as_serving_error(error)))
+                    return
+                time.sleep(self._loading.interval)
         with self._changed:
             self._serving[version], self._states[version] = servable, State("AVAILABLE")
 

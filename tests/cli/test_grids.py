@@ -1,0 +1,60 @@
+"""Columns of integers from the command line: their NLL is that of rows with noise, and samples are integers."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import call
+
+
+@pytest.fixture(scope="module")
+def integers(tmp_path_factory):
+    """A fit of counts from 0 to 6, half of them held out, and the table."""
+    folder = tmp_path_factory.mktemp("integers")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"count": rng.binomial(6, 0.5, 1600), "size": np.round(rng.normal(size=1600), 2)})
+    table.to_csv(folder / "table.csv", index=False)
+    arguments = ["--flow", "nice", "--support", "count=0:6", "--epochs", 3, "--test-split", 0.5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert call("fit", folder / "table.csv", "-o", folder / "run", "--quiet", *arguments) == 0
+    return folder
+
+
+def test_test_and_validation_are_of_rows_with_noise(integers, run):
+    metrics = json.loads((integers / "run/metrics.json").read_text())
+    nll = metrics["nll"]
+    assert nll["noise_draws"] == 4
+    # 160 validation rows: five standard errors of the difference
+    error = nll["test_standard_error"] * np.sqrt(1.0 + 800 / 160)
+    assert nll["test"] == pytest.approx(nll["validation"], abs=5 * error)
+    # A histogram of the counts beside a Gaussian of the sizes is the best there is: nothing is below by a half nat.
+    best = 1.75 + 0.5 * np.log(2.0 * np.pi * np.e)
+    assert nll["test"] > best - 0.3
+    for model in ("run", "exported"):
+        if model == "exported":
+            assert run("export", integers / "run", integers / model).code == 0
+        result = run("evaluate", integers / model, integers / "table.csv", "--columns", "count,size", "--json")
+        found = json.loads(result.out)
+        assert found["noise_draws"] == 4
+        assert found["nll"] == pytest.approx(nll["test"], abs=5 * error)
+    result = run("evaluate", integers / "run", integers / "table.csv")
+    assert "of values on a grid with noise of one step" in result.out
+    card = json.loads((integers / "exported/1/assets.extra/model.json").read_text())
+    assert card["about"]["test_nll_noise_draws"] == 4
+    assert card["schema"]["step"] == [1.0, 0.01]
+
+
+def test_samples_are_on_the_grid_unless_told_otherwise(integers, run):
+    assert run("sample", integers / "run", "-n", 500, "-o", integers / "s.csv").code == 0
+    text = (integers / "s.csv").read_text().splitlines()[1:]
+    counts, sizes = zip(*(line.split(",") for line in text), strict=True)
+    assert {float(count) for count in counts} <= set(range(7))
+    assert [float(size) for size in sizes] == [round(float(size), 2) for size in sizes]
+    assert run("sample", integers / "run", "-n", 500, "--no-round", "-o", integers / "c.csv").code == 0
+    continuous = pd.read_csv(integers / "c.csv")["count"]
+    assert continuous.nunique() > 400
+    assert continuous.between(0.0, 6.0, inclusive="neither").all()

@@ -1,0 +1,1 @@
+"""Continuous flows trained without solving, and exact flows fitted to them."""
