@@ -241,6 +241,7 @@ def flow() -> nvp.Flow:
     return affine()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder in one worker, which then exports each model once and starts each server once."""
     here = Path(__file__).parent

@@ -68,10 +68,10 @@ def test_other_shapes_and_missing_signatures_fail(stored):
 
 def test_nan_and_infinity_match_themselves_only():
     values = np.array([np.nan, np.inf, -np.inf, 1.0], np.float32)
-    verify._compare("x", values, values)
+    verify.compare("x", values, values)
     for wrong in (np.nan, -np.inf, 2.0):
         with pytest.raises(ValueError, match="Python has inf"):
-            verify._compare("x", np.array([np.nan, wrong, -np.inf, 1.0], np.float32), values)
+            verify.compare("x", np.array([np.nan, wrong, -np.inf, 1.0], np.float32), values)
 
 
 def test_the_checker_needs_tensorflow_and_numpy_only():

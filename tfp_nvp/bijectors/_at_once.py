@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp._finite import held, limit
+from tfp_nvp._portable import is_portable
 from tfp_nvp.conditioners._masked_network import MaskedNetwork
 
 #: (x [n, d]) → f(z; raw(x)) [n, d], and its log_det [n, d].
@@ -91,8 +92,10 @@ def solve_network(
 
     def apply(layer: Any, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         kernel, bias = weights[layer]
-        # As `held`, in one operation; XLA then holds NaN too, but what is NaN in `value` stays so in x.
-        inputs = tf.raw_ops.ClipByValue(t=inputs, clip_value_min=-most, clip_value_max=most)
+        if is_portable():
+            inputs = tf.clip_by_value(inputs, -most, most)
+        else:  # in one operation; XLA then holds NaN too, but what is NaN in `value` stays so in x
+            inputs = tf.raw_ops.ClipByValue(t=inputs, clip_value_min=-most, clip_value_max=most)
         return tf.matmul(inputs, kernel) + bias, contexts.get(layer)
 
     def evaluate(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -324,7 +324,7 @@ def as_batch(log_det: tf.Tensor, value: tf.Tensor, event_ndims: int) -> tf.Tenso
     batch = shapes.batch_shape(value, event_ndims)
     if isinstance(batch, list) and log_det.shape.is_fully_defined() and log_det.shape.as_list() == batch:
         return log_det
-    return tf.broadcast_to(log_det, shapes.broadcast(batch, shapes.batch_shape(log_det, 0)))
+    return log_det + tf.zeros(batch, log_det.dtype)
 
 
 def _mapped_shape(shape: tf.TensorShape, event_ndims: int, sizes: Any) -> tf.TensorShape:

@@ -276,7 +276,11 @@ def _keep_newest(folder: Path, keep: int | None) -> None:
     "--weights-dtype", type=click.Choice(["float16", "bfloat16"]), help="Store weights in half the bytes or less."
 )
 @click.option(
-    "--format", "formats", type=click.Choice(["c"]), multiple=True, help="Also write assets.extra/model.c, in C99."
+    "--format",
+    "formats",
+    type=click.Choice(["c", "onnx", "tflite"]),
+    multiple=True,
+    help="Also write files for another runtime in assets.extra: C99, ONNX, or LiteRT; may be repeated.",
 )
 def export(
     model: Path,

@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_nvp.serving._exporting.by_rows import Sequential
+from tfp_nvp.serving._exporting.formats import C_FILE, LITE_FILE
 from tfp_nvp.serving._exporting.served import Served, Specs
 from tfp_nvp.serving._exporting.signatures import Signature
 from tfp_nvp.serving._folders.model_card import CARD, EXTRA, card_digest, hashes, size_report
@@ -25,7 +26,8 @@ _PURPOSE = {
     "saved_model.pb": "the graph with its constants, vectors of up to 1,024 numbers among them, and the signatures",
     "variables/variables.index": "where each weight lies in the next file",
     "variables/variables.data-00000-of-00001": "the other weights, and what is made of them (masked kernels, inverses)",
-    f"{EXTRA}/model.c": "all signatures in C99, with exact weights; its first lines say how to call it",
+    C_FILE: "all signatures in C99, with exact weights; its first lines say how to call it",
+    LITE_FILE: "all signatures for LiteRT, with exact weights",
     f"{EXTRA}/tf_serving_warmup_requests": "requests a server runs by itself before it serves the version",
 }
 

@@ -77,10 +77,11 @@ def export(
         whole network until nothing changes. More rows are solved in blocks of elements, which takes less arithmetic
         and many small steps; 0 has all of them. On a GPU, give a number above any batch. None for what the networks'
         sizes suggest on a CPU; the card says what that is.
-      formats: more files to write: "c" is `assets.extra/model.c`, every signature in C99 that needs libm alone and
-        has the weights in it, exact ones. It can be written of flows of dense networks over vectors.
+      formats: more files to write, of every signature, with exact weights: "c" is `assets.extra/model.c` in C99, which
+        needs libm alone, of flows of dense networks over vectors; "onnx" is `assets.extra/onnx/SIGNATURE.onnx`, which
+        needs the extra `onnx`; "tflite" is `assets.extra/model.tflite`, for LiteRT.
       verify: whether to load the folder in a new Python process, which imports TensorFlow only,
-        and to compare its outputs with this one's, before the folder is renamed.
+        and to compare its outputs with this one's, before the folder is renamed; those of ONNX and LiteRT files too.
 
     Returns:
       The version's folder, `path/VERSION`.

@@ -1,39 +1,77 @@
-"""Writes a served model for other runtimes, beside the SavedModel."""
+"""Translates a served model for other runtimes, into files beside the SavedModel."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tfp_nvp.serving._exporting.c_source import c_source
+from tfp_nvp.serving._exporting.lite_model import lite_model, run_lite
+from tfp_nvp.serving._exporting.onnx_models import needs_onnx, onnx_models, run_onnx
+from tfp_nvp.serving._exporting.portable import portable_functions
 from tfp_nvp.serving._exporting.signatures import Signature
+from tfp_nvp.serving._exporting.verify import Case, compare
 from tfp_nvp.serving._folders.model_card import EXTRA
 
-#: The file of each format, within a version's folder.
-FILES = {"c": f"{EXTRA}/model.c"}
+FORMATS = ("c", "onnx", "tflite")
+#: Files within a version's folder; of ONNX one for each signature.
+C_FILE, LITE_FILE, ONNX_FOLDER = f"{EXTRA}/model.c", f"{EXTRA}/model.tflite", f"{EXTRA}/onnx"
 
 
 def checked_formats(formats: Collection[str]) -> tuple[str, ...]:
-    """Raises `TypeError` or `ValueError` if the argument is no collection of names of formats."""
+    """Raises an error if the argument is no collection of names of formats, or one of them needs a missing package."""
     if isinstance(formats, str) or not isinstance(formats, Collection):
         raise TypeError(f"`formats` must be a list of names, such as ['c']; got {formats!r}.")
-    unknown = [each for each in formats if each not in FILES]
+    unknown = [each for each in formats if each not in FORMATS]
     if unknown:
-        raise ValueError(f"`formats` must be of {sorted(FILES)}; got {unknown[0]!r}.")
+        raise ValueError(f"`formats` must be of {list(FORMATS)}; got {unknown[0]!r}.")
+    if "onnx" in formats:
+        needs_onnx()
     return tuple(dict.fromkeys(formats))
 
 
-def sources(name: str, signatures: dict[str, Signature], formats: Collection[str]) -> dict[str, str]:
-    """The texts of a model's files by their paths.
+def translate(name: str, signatures: dict[str, Signature], formats: Collection[str]) -> dict[str, bytes]:
+    """The contents of a model's files by their paths.
 
     Raises:
       ValueError: for a format that can't hold the model.
     """
-    return {FILES["c"]: c_source(name, signatures)} if "c" in formats else {}
+    files = {}
+    if "c" in formats:
+        files[C_FILE] = c_source(name, signatures).encode()
+    if "onnx" in formats or "tflite" in formats:
+        functions, variables = portable_functions(signatures)
+        if "onnx" in formats:
+            models = onnx_models(functions)
+            files |= {f"{ONNX_FOLDER}/{signature}.onnx": model for signature, model in models.items()}
+        if "tflite" in formats:
+            files[LITE_FILE] = lite_model(functions, variables)
+    return files
 
 
-def write_sources(folder: Path, texts: dict[str, str]) -> None:
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes them into a version's folder."""
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def check_files(files: Mapping[str, bytes], cases: Mapping[str, Case]) -> None:
+    """Runs every case in the runtimes of ONNX and LiteRT; C needs a compiler, and is not run.
+
+    Raises:
+      RuntimeError: if an output is not as expected.
+    """
+    for path, content in files.items():
+        for name, case in cases.items():
+            if path == LITE_FILE:
+                outputs = run_lite(content, name, case.inputs)
+            elif path == f"{ONNX_FOLDER}/{name}.onnx":
+                outputs = run_onnx(content, case.inputs)
+            else:
+                continue
+            try:
+                for key, expected in case.outputs.items():
+                    compare(f"{name}/{key}", outputs[key], expected)
+            except ValueError as error:
+                raise RuntimeError(f"{path} failed its check: {error}") from error

@@ -120,7 +120,7 @@ def imported(
     variables = {id(variable.handle): variable for variable in graph.variables}
     cast = {}
     for outer, inner in graph.captures:
-        if inner.name in used:
+        if inner.name in used and inner.name not in known:
             variable = halves.get(id(outer), variables.get(id(outer)))
             known = {**known, inner.name: here.capture(outer if variable is None else variable.handle)}
             if variable is not None:

@@ -17,7 +17,7 @@ from tfp_nvp.distributions import Flow
 from tfp_nvp.serving._exporting.by_rows import Sequential, joined, trace_by_rows
 from tfp_nvp.serving._exporting.card import write_card
 from tfp_nvp.serving._exporting.cases import cases, inputs_for, pick, run
-from tfp_nvp.serving._exporting.formats import sources, write_sources
+from tfp_nvp.serving._exporting.formats import check_files, translate, write_files
 from tfp_nvp.serving._exporting.graph_rules import check_graph
 from tfp_nvp.serving._exporting.precompute import precompute
 from tfp_nvp.serving._exporting.served import served
@@ -53,7 +53,7 @@ class Servable:
       rounding: errors from half-precision weights, for the card; None with exact weights.
       estimate: the bias of log-densities that are estimates, for the card; None where they are exact.
       solver_error: the error of log-densities that are solved in steps, for the card; None where none are.
-      sources: files for other runtimes: texts by path.
+      translations: files for other runtimes: contents by path.
       cases: inputs and outputs of each signature, for the check and the warm-up requests.
 
     Raises:
@@ -72,7 +72,7 @@ class Servable:
         self.rounding: dict[str, Any] | None = None
         self.estimate: dict[str, Any] | None = None
         self.solver_error: dict[str, Any] | None = None
-        self.sources: dict[str, str] = {}
+        self.translations: dict[str, bytes] = {}
         self.cases: dict[str, Case] = {}
 
     def add_signatures(self, functions: Mapping[str, Any] | None) -> None:
@@ -104,7 +104,7 @@ class Servable:
 
     def translate(self, name: str, formats: Collection[str]) -> None:
         """Translates the signatures of a model of this name for other runtimes."""
-        self.sources = sources(name, self.signatures, formats)
+        self.translations = translate(name, self.signatures, formats)
 
     def compute_cases(self, warmup: Any = None, condition: Any = None) -> None:
         """Computes outputs of each signature for rows of data and condition, or for samples of the model.
@@ -132,7 +132,7 @@ class Servable:
     def save(self, folder: Path) -> None:
         """Writes graphs and variables, and the files for other runtimes."""
         _save(ServingModule(self.parts, self.functions, self.precomputed), self.functions, folder, self._columns)
-        write_sources(folder, self.sources)
+        write_files(folder, self.translations)
 
     @property
     def _columns(self) -> dict[str, tuple[str, ...] | None]:
@@ -157,13 +157,14 @@ class Servable:
             self.estimate,
             self.solver_error,
             self.sequential,
-            sorted(self.sources),
+            sorted(self.translations),
             about,
         )
 
     def verify(self, folder: Path) -> None:
-        """Compares the folder with the cases, in a new process."""
+        """Compares the folder with the cases, in a new process, and files for other runtimes in these."""
         verify_folder(folder, self.cases)
+        check_files(self.translations, self.cases)
 
 
 def _rounding(

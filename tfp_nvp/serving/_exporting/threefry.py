@@ -6,6 +6,8 @@ import math
 
 import tensorflow as tf
 
+from tfp_nvp._portable import is_portable
+
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
@@ -13,7 +15,7 @@ Words = tuple[tf.Tensor, tf.Tensor]
 
 
 def threefry(key: Words, counter: Words) -> Words:
-    """Threefry-2x32 with 20 rounds: two random words of a key and a counter, all uint32.
+    """Threefry-2x32 with 20 rounds: two random words of a key and a counter, all uint32, or all int32 of the same bits.
 
     Words broadcast against each other. It uses adds, shifts and exclusive ors, which have
     CPU and GPU kernels and need no XLA.
@@ -25,14 +27,15 @@ def threefry(key: Words, counter: Words) -> Words:
     References: Salmon, Moraes, Dror & Shaw (2011), "Parallel random numbers: as easy as
     1, 2, 3", section 4.2; known answers from its library, Random123.
     """
-    keys = (*key, key[0] ^ key[1] ^ tf.constant(_PARITY, tf.uint32))
+    dtype = key[0].dtype
+    keys = (*key, key[0] ^ key[1] ^ tf.constant(_PARITY, dtype))
     x, y = counter[0] + keys[0], counter[1] + keys[1]
     for group in range(5):
         for bits in _ROTATIONS[group % 2]:
             x = x + y
             y = _rotate(y, bits) ^ x
         x = x + keys[(group + 1) % 3]
-        y = y + (keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32))
+        y = y + (keys[(group + 2) % 3] + tf.constant(group + 1, dtype))
     return x, y
 
 
@@ -51,12 +54,13 @@ def uniforms(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
     """
     words_each = 2 if dtype == tf.float64 else 1
     blocks = math.ceil(size * words_each / 2)
-    words = tf.bitcast(seed, tf.uint32)
-    counter = tf.bitcast(tf.range(blocks, dtype=tf.int32), tf.uint32)
-    x, y = threefry((words[:, :1], words[:, 1:]), (counter, tf.zeros([], tf.uint32)))
+    words, counter = seed, tf.range(blocks, dtype=tf.int32)
+    if not is_portable():
+        words, counter = tf.bitcast(words, tf.uint32), tf.bitcast(counter, tf.uint32)
+    x, y = threefry((words[:, :1], words[:, 1:]), (counter, tf.zeros([], words.dtype)))
     # Half a step is added to exclude 0 and 1, where logarithms and quantiles are infinite.
     if dtype == tf.float64:
-        steps = tf.cast(x, dtype) * 2.0**20 + tf.cast(_shift_right(y, 12), dtype)
+        steps = _as_real(x, dtype) * 2.0**20 + tf.cast(_shift_right(y, 12), dtype)
         return (steps + 0.5) * 2.0**-52
     return ((tf.cast(_shift_right(tf.concat([x, y], axis=-1), 9), dtype) + 0.5) * 2.0**-23)[:, :size]
 
@@ -73,9 +77,24 @@ def normals(seed: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
 
 
 def _rotate(word: tf.Tensor, bits: int) -> tf.Tensor:
-    left = tf.bitwise.left_shift(word, tf.constant(bits, tf.uint32))
-    return left | _shift_right(word, 32 - bits)
+    return _shift_left(word, bits) + _shift_right(word, 32 - bits)
+
+
+def _shift_left(word: tf.Tensor, bits: int) -> tf.Tensor:
+    if word.dtype == tf.int32:
+        return word * tf.constant(1 << bits, tf.int32)
+    return tf.bitwise.left_shift(word, tf.constant(bits, tf.uint32))
 
 
 def _shift_right(word: tf.Tensor, bits: int) -> tf.Tensor:
+    """Zeros come in from the left, for int32 too."""
+    if word.dtype == tf.int32:
+        return tf.cast(_shift_right(tf.cast(word, tf.uint32), bits), tf.int32)
     return tf.bitwise.right_shift(word, tf.constant(bits, tf.uint32))
+
+
+def _as_real(word: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """The number from 0 to 2³² − 1 of a word's bits."""
+    if word.dtype == tf.int32:
+        return tf.cast(word, dtype) + tf.where(word < 0, tf.constant(2.0**32, dtype), tf.zeros([], dtype))
+    return tf.cast(word, dtype)

@@ -71,10 +71,11 @@ def check_folder(folder: str, cases: dict[str, Case]) -> None:
             inputs = {key: tf.constant(value[:rows]) for key, value in case.inputs.items()}
             outputs = loaded.signatures[name](**inputs)
             for key, expected in case.outputs.items():
-                _compare(f"{name}/{key}", outputs[key].numpy(), expected[:rows])
+                compare(f"{name}/{key}", outputs[key].numpy(), expected[:rows])
 
 
-def _compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
+def compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
+    """Raises `ValueError`, with the name and a place, if a value is not as expected."""
     if value.dtype != expected.dtype or value.shape != expected.shape:
         raise ValueError(
             f"{name} is {value.dtype} of shape {value.shape}; expected {expected.dtype} of shape {expected.shape}"
