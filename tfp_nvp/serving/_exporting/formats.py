@@ -64,14 +64,17 @@ def check_files(files: Mapping[str, bytes], cases: Mapping[str, Case]) -> None:
     """
     for path, content in files.items():
         for name, case in cases.items():
-            if path == LITE_FILE:
-                outputs = run_lite(content, name, case.inputs)
-            elif path == f"{ONNX_FOLDER}/{name}.onnx":
-                outputs = run_onnx(content, case.inputs)
-            else:
-                continue
             try:
+                if path == LITE_FILE:
+                    outputs = run_lite(content, name, case.inputs)
+                elif path == f"{ONNX_FOLDER}/{name}.onnx":
+                    outputs = run_onnx(content, case.inputs)
+                else:
+                    continue
                 for key, expected in case.outputs.items():
                     compare(f"{name}/{key}", outputs[key], expected)
-            except ValueError as error:
-                raise RuntimeError(f"{path} failed its check: {error}") from error
+            except Exception as error:  # a runtime may raise anything
+                reason = " ".join(str(error).split())[:300]
+                raise RuntimeError(
+                    f"{path} failed its check: {name} gave {type(error).__name__}: {reason}. Leave its format out."
+                ) from error
