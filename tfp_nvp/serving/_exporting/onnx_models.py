@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -62,7 +63,7 @@ def _converted(name: str, function: Any) -> bytes:
                 graph,
                 opset=OPSET,
                 continue_on_error=True,
-                custom_op_handlers={operation: (handler, []) for operation, handler in _HANDLERS.items()},
+                custom_op_handlers=dict(_HANDLERS),
                 input_names=inputs,
                 output_names=outputs,
                 tensors_to_rename=dict(zip(inputs + outputs, keys + sorted(function.structured_outputs), strict=True)),
@@ -93,33 +94,42 @@ def _collected_errors() -> Iterator[list[str]]:
         logger.propagate = propagate
 
 
-class _Replacement:
-    """Makes nodes of ONNX in place of one of TensorFlow, as tf2onnx asks for operations that it does not know."""
+class _Nodes:
+    """Makes nodes in a graph of tf2onnx.
 
-    def __init__(self, compute: Callable[..., str]):
-        self._compute = compute
+    Attributes:
+      graph: of tf2onnx.
+      name: of the operation of TensorFlow that they replace.
+      dtype: of its result, as one of NumPy.
+    """
 
-    def __call__(self, graph: Any, node: Any, name: str, _: Any) -> None:
-        self.graph, self.name = graph, name
-        self.dtype = _DTYPES[graph.get_dtype(node.output[0])]
-        inputs, outputs, shapes, dtypes = list(node.input), node.output, node.output_shapes, node.output_dtypes
-        graph.remove_node(node.name)
-        result = self._compute(self, *inputs)
-        graph.make_node("Identity", [result], name=name, outputs=outputs, shapes=shapes, dtypes=dtypes)
+    def __init__(self, graph: Any, name: str, dtype: Any):
+        self.graph, self.name, self.dtype = graph, name, dtype
+        self._constants = itertools.count()
 
     def make(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """The output of a new node."""
         return self.graph.make_node(operation, list(inputs), attr=attributes).output[0]
 
-    def constant(self, value: Any) -> str:
-        """A constant of the dtype of the result."""
-        return self.graph.make_const(self._name(), np.asarray(value, self.dtype)).output[0]
-
-    def _name(self) -> str:
-        return importlib.import_module("tf2onnx.utils").make_name("constant")
+    def constant(self, value: Any, dtype: Any = None) -> str:
+        """A constant, by default of the dtype of the result."""
+        name = f"{self.name}_constant_{next(self._constants)}"
+        return self.graph.make_const(name, np.asarray(value, dtype or self.dtype)).output[0]
 
 
-def _broadcast_args(new: _Replacement, a: str, b: str) -> str:
+def _handler(compute: Callable[..., str]) -> tuple[Callable[..., None], list]:
+    """A handler, as tf2onnx takes it, that replaces a node by the nodes of `compute`."""
+
+    def handle(graph: Any, node: Any, name: str, _: Any) -> None:
+        inputs, outputs, shapes, dtypes = list(node.input), node.output, node.output_shapes, node.output_dtypes
+        graph.remove_node(node.name)
+        result = compute(_Nodes(graph, name, _DTYPES[dtypes[0]]), *inputs)
+        graph.make_node("Identity", [result], name=name, outputs=outputs, shapes=shapes, dtypes=dtypes)
+
+    return handle, []
+
+
+def _broadcast_args(new: _Nodes, a: str, b: str) -> str:
     """The shape to which two shapes broadcast."""
     lengths = [new.graph.get_shape(each)[0] for each in (a, b)]
     a, b = (
@@ -131,7 +141,7 @@ def _broadcast_args(new: _Replacement, a: str, b: str) -> str:
     return new.make("Where", new.make("Equal", a, new.constant([1])), b, a)
 
 
-def _log1p(new: _Replacement, x: str) -> str:
+def _log1p(new: _Nodes, x: str) -> str:
     """log(1 + x): log(u) · x / (u − 1) for u = 1 + x as rounded, which loses no digits."""
     one = new.constant(1.0)
     u = new.make("Add", x, one)
@@ -141,7 +151,7 @@ def _log1p(new: _Replacement, x: str) -> str:
     return new.make("Where", new.make("Less", new.make("Abs", x), one), exact, log)
 
 
-def _expm1(new: _Replacement, x: str) -> str:
+def _expm1(new: _Nodes, x: str) -> str:
     """exp(x) − 1: (u − 1) · x / log(u) for u = exp(x) as rounded, which loses no digits."""
     one = new.constant(1.0)
     u = new.make("Exp", x)
@@ -151,21 +161,21 @@ def _expm1(new: _Replacement, x: str) -> str:
     return new.make("Where", new.make("Less", new.make("Abs", x), one), exact, rest)
 
 
-def _xlogy(new: _Replacement, x: str, y: str) -> str:
+def _xlogy(new: _Nodes, x: str, y: str) -> str:
     """x log y, and 0 where x is 0."""
     zero = new.constant(0.0)
     return new.make("Where", new.make("Equal", x, zero), zero, new.make("Mul", x, new.make("Log", y)))
 
 
-def _xdivy(new: _Replacement, x: str, y: str) -> str:
+def _xdivy(new: _Nodes, x: str, y: str) -> str:
     """x / y, and 0 where x is 0."""
     zero = new.constant(0.0)
     return new.make("Where", new.make("Equal", x, zero), zero, new.make("Div", x, y))
 
 
-def _upper_bound(new: _Replacement, rows: str, values: str) -> str:
+def _upper_bound(new: _Nodes, rows: str, values: str) -> str:
     """How many of the sorted numbers of a row are at most each value: [n, k] and [n, m] → [n, m]."""
-    last, middle = (new.graph.make_const(f"{new.name}_axis{i}", np.array([i])).output[0] for i in (2, 1))
+    last, middle = (new.constant([axis], np.int64) for axis in (2, 1))
     smaller = new.make("LessOrEqual", new.make("Unsqueeze", rows, middle), new.make("Unsqueeze", values, last))
     return new.make("ReduceSum", new.make("Cast", smaller, to=_NUMBERS[new.dtype]), last, keepdims=0)
 
@@ -174,10 +184,10 @@ def _upper_bound(new: _Replacement, rows: str, values: str) -> str:
 _DTYPES = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 _HANDLERS = {
-    "BroadcastArgs": _Replacement(_broadcast_args),
-    "Expm1": _Replacement(_expm1),
-    "Log1p": _Replacement(_log1p),
-    "UpperBound": _Replacement(_upper_bound),
-    "Xdivy": _Replacement(_xdivy),
-    "Xlogy": _Replacement(_xlogy),
+    "BroadcastArgs": _handler(_broadcast_args),
+    "Expm1": _handler(_expm1),
+    "Log1p": _handler(_log1p),
+    "UpperBound": _handler(_upper_bound),
+    "Xdivy": _handler(_xdivy),
+    "Xlogy": _handler(_xlogy),
 }
