@@ -92,7 +92,7 @@ def check_bijector(
     title = f"check_bijector({type(bijector).__name__} {bijector.name!r})"
     report = Report(title, tolerance=tolerance, names=NAMES, only=only, skip=skip)
     measure_maps(report, subject)
-    measure_module(report, subject, traced=subject, saved=subject)
+    measure_module(report, subject, whole=subject, compiled=subject)
     report.measure("condition", partial(guarantees.condition, subject), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
@@ -106,16 +106,16 @@ def measure_maps(report: Report, subject: Subject) -> None:
     report.measure("one_pass", partial(_one_pass, subject))
 
 
-def measure_module(report: Report, subject: Subject, traced: Subject, saved: Subject) -> None:
-    """Runs the checks of weights and batches on `subject`, of graphs on a trace of `traced`, of files on `saved`."""
+def measure_module(report: Report, subject: Subject, whole: Subject, compiled: Subject) -> None:
+    """Runs the checks of weights and batches, of graphs and files on `whole`, and of XLA on `compiled`."""
     report.measure("batch_shapes", partial(guarantees.batch_shapes, subject))
-    report.measure("variables_tracked", partial(guarantees.variables_tracked, traced), tolerance=0.0)
+    report.measure("variables_tracked", partial(guarantees.variables_tracked, whole), tolerance=0.0)
     report.measure("gradients", partial(guarantees.gradients, subject), tolerance=0.0)
-    report.measure("no_stale_results", partial(guarantees.no_stale_results, subject, traced))
-    report.measure("graph", partial(guarantees.graph, traced))
-    report.measure("xla", partial(guarantees.xla, subject, traced))
+    report.measure("no_stale_results", partial(guarantees.no_stale_results, subject, whole))
+    report.measure("graph", partial(guarantees.graph, whole))
+    report.measure("xla", partial(guarantees.xla, subject, compiled))
     report.measure("float64", partial(guarantees.float64, subject))
-    report.measure("saved_model", partial(guarantees.saved_model, saved))
+    report.measure("saved_model", partial(guarantees.saved_model, whole))
 
 
 def bijector_subject(bijector: tfb.Bijector, x: Any, condition: Any, event_ndims: int | None) -> Subject:

@@ -118,11 +118,11 @@ def check_flow(
         ("equal_seeds", _equal_seeds),
     ):
         report.measure(name, partial(check, subject))
-    saved = Subject(flow, _log_prob_and_samples, _log_prob, inputs)
-    traced = Subject(flow, _log_prob_and_samples_with_theirs, _log_prob, inputs)
-    measure_module(report, subject, traced, saved)
-    report.measure("xla_samples", partial(_xla_samples, traced))
-    report.measure("condition", partial(guarantees.condition, traced), tolerance=0.0)
+    whole = Subject(flow, _log_prob_and_samples, _log_prob, inputs)
+    compiled = Subject(flow, _log_prob_and_samples_with_theirs, _log_prob, inputs)
+    measure_module(report, subject, whole, compiled)
+    report.measure("xla_samples", partial(_xla_samples, compiled))
+    report.measure("condition", partial(guarantees.condition, whole), tolerance=0.0)
     return report.raise_on_failure() if raise_on_failure else report
 
 

@@ -45,9 +45,9 @@ def gradients(subject: Subject) -> tuple[float, str]:
     return float(len(unreached) + len(not_finite)), remark + (f"not finite for {not_finite}" if not_finite else "")
 
 
-def no_stale_results(subject: Subject, traced: Subject) -> tuple[float, str]:
-    """After variables are assigned, those that `traced` uses too, equal tensors give equal results."""
-    by_id = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(traced))}
+def no_stale_results(subject: Subject, whole: Subject) -> tuple[float, str]:
+    """After variables are assigned, those that `whole` uses too, equal tensors give equal results."""
+    by_id = {id(variable): variable for variable in (*tf_variables(subject.module), *used_variables(whole))}
     variables = [variable for variable in by_id.values() if variable.dtype.is_floating]
     if not variables:
         raise Skipped("it has no variables")
@@ -72,9 +72,9 @@ def graph(subject: Subject) -> tuple[float, str]:
     return compare(subject.traced(subject.fresh()), subject.expected)
 
 
-def xla(subject: Subject, traced: Subject) -> tuple[float, str]:
-    """The graph of `traced`, compiled by XLA, agrees with what `subject` computes eagerly."""
-    return compare(traced.compiled, subject.expected)
+def xla(subject: Subject, compiled: Subject) -> tuple[float, str]:
+    """What `compiled` computes with XLA agrees with what `subject` computes eagerly."""
+    return compare(compiled.compiled, subject.expected)
 
 
 def saved_model(subject: Subject) -> tuple[float, str]:
