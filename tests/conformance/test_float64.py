@@ -2,14 +2,15 @@
 
 import pytest
 
-from tests.conformance.cases import CASES, Case, built, data, results
+from tests.conformance.cases import BIJECTORS, CASES, DISTRIBUTIONS, Case, built, data, results
 from tfp_nvp.testing import check_bijector, check_flow
 
 ROUND_TRIPS = ("inverse_of_forward", "forward_of_inverse")
 LOG_DETS = ("forward_log_det", "inverse_log_det")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# Recipes are chains of these cases, and the verifier compares theirs in float32 with their twins in float64.
+@pytest.mark.parametrize("case", BIJECTORS + DISTRIBUTIONS, ids=lambda case: case.name)
 def test_float64_is_exact_but_for_its_own_rounding(case: Case):
     module = built(case, "float64")
     verify = check_flow if hasattr(module, "log_prob") else check_bijector

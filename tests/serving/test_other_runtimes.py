@@ -21,21 +21,14 @@ from tfp_nvp.serving._exporting.threefry import threefry, uniforms
 #: Models, and the signatures to try: all, or of graphs that take long to convert those that show its operations.
 ALL = ("log_prob", "sample", "sample_tempered", "encode", "decode")
 MODELS = {
-    "encoder": ALL,
+    "encoder": ("log_prob", "sample", "decode"),
     "maf": ("log_prob", "decode"),
-    "iaf": ("log_prob",),
-    "learned_base": ("log_prob",),
-    "uniform_base": ALL,
     "stock_flow": ALL,
-    "nice": ALL,
     "conditional": ("log_prob", "sample"),
-    "planar_flow": ("encode", "decode"),
-    "radial_flow_conditional": ("encode", "decode"),
-    "spherical_spline_flow_conditional": ("log_prob",),
+    "planar_flow": ("encode",),
+    "radial_flow_conditional": ("encode",),
     "circular_spline_flow_mixed": ("log_prob",),
-    "block_naf_conditional": ("log_prob",),
-    "tar_flow_conditional": ("log_prob",),
-    "glow": ("log_prob", "sample"),
+    "glow": ("log_prob",),
 }
 #: What LiteRT has no operation for, or no right one.
 NOT_IN_LITE = {
