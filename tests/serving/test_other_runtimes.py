@@ -82,7 +82,9 @@ def test_files_beside_the_saved_model(tmp_path):
 
 
 def test_a_file_that_computes_something_else_is_not_published(tmp_path, monkeypatch):
-    wrong = lambda functions, variables: lite_model({"log_prob": functions["encode"]}, variables)  # noqa: E731
+    def wrong(functions, variables):
+        return lite_model({"log_prob": functions["encode"]}, variables)
+
     monkeypatch.setattr(formats, "lite_model", wrong)
     with pytest.raises(RuntimeError, match=r"model\.tflite failed its check: log_prob gave .* Leave its format out"):
         nvp.export(affine(), tmp_path / "model", formats=["tflite"])
@@ -113,7 +115,9 @@ def test_a_missing_package_is_named(monkeypatch):
     ],
 )
 def test_words_may_be_signed(counter, key, answer):
-    signed = lambda words: [tf.constant(np.uint32(word).view(np.int32)) for word in words]  # noqa: E731
+    def signed(words):
+        return [tf.constant(np.uint32(word).view(np.int32)) for word in words]
+
     found = threefry(signed(key), signed(counter))
     assert tuple(int(np.int32(word).view(np.uint32)) for word in found) == answer
 
