@@ -372,3 +372,23 @@ def test_the_error_of_the_solver_is_on_the_card(rng, tmp_path):
 def test_exact_densities_have_no_bias_on_the_card(exported):
     assert read_card(exported("spline").folder)["estimate"] is None
     assert "log-densities" not in readme(exported("spline").folder)
+
+
+def test_the_quantiles_of_rows_that_a_server_is_watched_by(tmp_path):
+    flow, rows = affine(), 1.0 + 2.0 * np.random.default_rng(3).normal(size=[500, 3]).astype("float32")
+    folder = export(flow, tmp_path / "m", warmup=rows, verify=False)
+    found, log_prob = read_card(folder)["log_prob"], flow.log_prob(rows).numpy()
+    assert found["rows"] == 500
+    assert found["mean"] == pytest.approx(log_prob.mean(), rel=1e-4)
+    assert list(found["quantiles"]) == ["0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99"]
+    np.testing.assert_allclose(
+        list(found["quantiles"].values()), np.quantile(log_prob, [float(level) for level in found["quantiles"]]), 1e-4
+    )
+    assert "| log_prob of data | of 500 rows of `warmup`: median " in readme(folder)
+
+
+@pytest.mark.parametrize("rows", [None, np.ones([99, 3], "float32")])
+def test_few_rows_have_no_quantiles(rows, tmp_path):
+    folder = export(affine(), tmp_path / "m", warmup=rows, verify=False)
+    assert read_card(folder)["log_prob"] is None
+    assert "log_prob of data" not in readme(folder)

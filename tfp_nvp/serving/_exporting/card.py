@@ -41,6 +41,7 @@ def write_card(
     rounding: dict[str, Any] | None,
     estimate: dict[str, Any] | None,
     solver_error: dict[str, Any] | None,
+    log_prob: dict[str, Any] | None,
     sequential: Sequential | None,
     translations: list[str],
     about: Mapping[str, Any] | None,
@@ -56,6 +57,7 @@ def write_card(
       rounding: errors from storing them in half precision, or None.
       estimate: the bias of log-densities that are estimates, or None.
       solver_error: the error of log-densities that are solved in steps, or None.
+      log_prob: quantiles of the log-densities of rows of data, or None.
       sequential: how autoregressive layers are solved, or None.
       translations: paths of files for other runtimes.
       about: the user's notes: JSON values by name.
@@ -76,6 +78,7 @@ def write_card(
         "weights": {"dtype": "as trained"} if rounding is None else rounding,
         "estimate": estimate,
         "solver_error": solver_error,
+        "log_prob": log_prob,
         "sequential": None if sequential is None else sequential._asdict(),
         "translations": translations,
         "size": size_report(folder),
@@ -176,6 +179,12 @@ def _readme(card: dict[str, Any]) -> str:
         rows["solver"] = (
             f"log_prob of {error['rows']} rows is off by {error['mean_error']:.2g} nats on average, "
             f"{error['max_error']:.2g} at most, beside steps {error['factor']} times as fine"
+        )
+    if card["log_prob"] is not None:
+        low, middle, high = (card["log_prob"]["quantiles"][level] for level in ("0.01", "0.5", "0.99"))
+        rows["log_prob of data"] = (
+            f"of {card['log_prob']['rows']:,} rows of `warmup`: median {middle:.4g} nats, 1 % below {low:.4g}, "
+            f"1 % above {high:.4g}"
         )
     if card["sequential"] is not None:
         rows["autoregressive layers"] = _of_sequential(**card["sequential"])

@@ -51,14 +51,16 @@ def export(
     server that watches `path` never sees half of it; no version is overwritten. Its
     `assets.extra` holds a model card (README.md and model.json) and the warm-up requests. Where log-densities are
     estimates, the card has their bias, measured against unbiased estimates of 64 rows of `warmup`, or of samples.
+    With 100 rows of `warmup` or more the card has the quantiles of their `log_prob` (of the first 4,096): held-out rows
+    make them the level that a server's answers are to be compared with.
 
     Args:
       model: a `Flow`, any `tfd.Distribution` of batch shape [], a `FlowModel`, or an
         `AnomalyDetector` with a threshold.
       path: the model's folder, which holds its versions and names the model.
       version: a positive int; by default one more than the largest there.
-      warmup: rows of data [n, *event_shape] for the warm-up requests (the first row) and for
-        the check (the first 8); by default samples of the model.
+      warmup: rows of data [n, *event_shape] for the warm-up requests (the first row), for
+        the check (the first 8) and for the card's quantiles; by default samples of the model.
       warmup_condition: the rows' raw conditions; a dict by input name if there are several.
         Zeros by default.
       signatures: your own `tf.function`s by name, with an input_signature of tensors that have the batch

@@ -32,6 +32,8 @@ from tfp_nvp.serving._folders.model_card import MARK
 _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 _FINER = 10  # solvers whose error is measured are compared with ones so many times as fine
 _ESTIMATE_ROWS, _ESTIMATE_DRAWS = 64, 16  # by which the bias of estimated log-densities is measured
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of log_prob, for the card
+_FEWEST_ROWS, _MOST_ROWS = 100, 4096  # by which they are measured
 
 
 class Servable:
@@ -53,6 +55,7 @@ class Servable:
       rounding: errors from half-precision weights, for the card; None with exact weights.
       estimate: the bias of log-densities that are estimates, for the card; None where they are exact.
       solver_error: the error of log-densities that are solved in steps, for the card; None where none are.
+      log_prob: quantiles of the log-densities of given rows, for the card; None where fewer than 100 are given.
       translations: files for other runtimes: contents by path.
       cases: inputs and outputs of each signature, for the check and the warm-up requests.
 
@@ -72,6 +75,7 @@ class Servable:
         self.rounding: dict[str, Any] | None = None
         self.estimate: dict[str, Any] | None = None
         self.solver_error: dict[str, Any] | None = None
+        self.log_prob: dict[str, Any] | None = None
         self.translations: dict[str, bytes] = {}
         self.cases: dict[str, Case] = {}
 
@@ -110,7 +114,8 @@ class Servable:
         """Computes outputs of each signature for rows of data and condition, or for samples of the model.
 
         With half-precision weights the graphs compute them, and `rounding` compares them with the exact outputs.
-        Where log-densities are estimates, `estimate` compares them with unbiased ones.
+        Where log-densities are estimates, `estimate` compares them with unbiased ones. `log_prob` is measured where
+        there are rows enough.
         """
         expected = self.signatures
         if self.weights_dtype is not None:
@@ -128,6 +133,9 @@ class Servable:
         if flow is not None and flow.bijector.accuracy:
             inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_ESTIMATE_ROWS)
             self.solver_error = _solver_error(self.signatures["log_prob"], inputs)
+        if warmup is not None and len(warmup) >= _FEWEST_ROWS:
+            inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_MOST_ROWS)
+            self.log_prob = _log_prob(expected["log_prob"], inputs)
 
     def save(self, folder: Path) -> None:
         """Writes graphs and variables, and the files for other runtimes."""
@@ -156,6 +164,7 @@ class Servable:
             self.rounding,
             self.estimate,
             self.solver_error,
+            self.log_prob,
             self.sequential,
             sorted(self.translations),
             about,
@@ -180,6 +189,19 @@ def _rounding(
     if output == "score":  # the threshold is that of exact weights
         cost["flags_changed"] = int(np.sum(before["is_anomaly"] != after["is_anomaly"]))
     return cost
+
+
+def _log_prob(signature: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any] | None:
+    """Measures quantiles of log_prob, in nats, for the card; None if fewer rows than are needed have a condition."""
+    log_prob = run(signature, inputs)["log_prob"].astype(np.float64)
+    if len(log_prob) < _FEWEST_ROWS or not np.isfinite(log_prob).all():
+        return None
+    quantiles = np.quantile(log_prob, _QUANTILES)
+    return {
+        "rows": len(log_prob),
+        "mean": float(log_prob.mean()),
+        "quantiles": {f"{level:g}": float(value) for level, value in zip(_QUANTILES, quantiles, strict=True)},
+    }
 
 
 def _solver_error(signature: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
