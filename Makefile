@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-min test-versions fuzz check format clean
+.PHONY: help dev demo test test-all test-min test-versions fuzz check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -36,14 +36,18 @@ $(VENV_MIN)/.installed: setup.cfg pyproject.toml constraints-min.txt
 demo: dev ## Fit flows to real data and to two moons, export and serve them: pictures in demo/
 	$(VENV)/bin/python -m tfp_nvp demo
 
-# All tests in parts, each in new processes, since TensorFlow keeps all that it has traced and compiled; or the tests
+# The tests in parts, each in new processes, since TensorFlow keeps all that it has traced and compiled; or the tests
 # that PYTEST_ARGS names. Tests of serving share their exports and servers in one process, which comes first.
 PARTS = $(if $(strip $(PYTEST_ARGS)),'',tests/conformance 'tests/serving tests/training' \
 	'tests $(patsubst %,--ignore=tests/%,conformance serving training)')
-RUN_TESTS = for part in $(PARTS); do $(1)/bin/python -m pytest -n $(JOBS) --dist loadgroup $$part $(PYTEST_ARGS) || exit 1; done
+RUN_TESTS = for part in $(PARTS); do \
+	$(1)/bin/python -m pytest -n $(JOBS) --dist loadgroup $$part $(PYTEST_ARGS) $(2) || exit 1; done
 
-test: dev ## Run all tests
+test: dev ## Run the tests, but for the exhaustive ones
 	$(call RUN_TESTS,$(VENV))
+
+test-all: dev ## Run all tests: the exhaustive ones, of more cases of the same kinds, too
+	$(call RUN_TESTS,$(VENV),-m '')
 
 test-min: $(VENV_MIN)/.installed ## Run all tests with the oldest supported dependencies (Python 3.10 to 3.12)
 	$(call RUN_TESTS,$(VENV_MIN))

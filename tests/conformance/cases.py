@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -658,6 +659,37 @@ RECIPES = [
 
 FLOWS = DISTRIBUTIONS + RECIPES
 CASES = BIJECTORS + FLOWS
+
+#: Recipes of each kind: of couplings, autoregressive, of images, with estimates, with a solver, with a bound.
+OF_EACH_KIND = (
+    "neural_spline_conditional",
+    "maf_conditional",
+    "glow_conditional",
+    "residual_flow_estimated",
+    "continuous_flow_estimated",
+    "augmented_flow",
+)
+
+
+def each(cases: list[Case], usual: Callable[[Case], bool] = lambda case: case not in RECIPES) -> list[Any]:
+    """The cases as parameters of a test.
+
+    Recipes of other kinds than `OF_EACH_KIND` are exhaustive: what holds for the layers and for one recipe of each
+    kind holds for them, but for their own mistakes. `usual` says which others are not.
+    """
+    return [
+        pytest.param(
+            case,
+            id=case.name,
+            marks=() if usual(case) or case.name in OF_EACH_KIND else pytest.mark.exhaustive,
+        )
+        for case in cases
+    ]
+
+
+def has_no_twin(case: Case) -> bool:
+    """Whether a case is no recipe that is there with a condition too."""
+    return case not in RECIPES or f"{case.name}_conditional" not in {recipe.name for recipe in RECIPES}
 
 
 def in_unit_interval(flow: distributions.Flow) -> distributions.Flow:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import CASES, Case, built, results
+from tests.conformance.cases import CASES, Case, built, each, results
 
 WITHOUT_WEIGHTS = ("circle", "logit", "permute", "reverse", "sinh", "sphere", "squeeze", "stock", "support")
 SQUEEZES = ("squeeze_checkerboard", "squeeze_dispersed")
@@ -10,7 +10,7 @@ SET_FROM_DATA = ("principal_axes", "quantile", "quantile_image")  # alike in eve
 WITH_WEIGHTS = [case for case in CASES if case.name not in (*WITHOUT_WEIGHTS, *SQUEEZES, *SET_FROM_DATA)]
 
 
-@pytest.mark.parametrize("case", WITH_WEIGHTS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each(WITH_WEIGHTS))
 def test_a_checkpoint_restores_a_new_one_to_the_same_results(case: Case, tmp_path):
     path = tf.train.Checkpoint(module=built(case)).write(str(tmp_path / "checkpoint"))
     new = case.make("float32")

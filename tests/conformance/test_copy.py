@@ -3,9 +3,9 @@ import inspect
 import numpy as np
 import pytest
 
-from tests.conformance.cases import CASES, Case, built, results
+from tests.conformance.cases import CASES, Case, built, each, results
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_case = pytest.mark.parametrize("case", each(CASES))
 
 
 def weights(module) -> set[int]:

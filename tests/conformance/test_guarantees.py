@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.cases import CASES, RECIPES, Case, built, data
+from tests.conformance.cases import CASES, RECIPES, Case, built, data, each, has_no_twin
 from tfp_nvp._module import tf_variables
 from tfp_nvp.distributions import Flow
 from tfp_nvp.testing import check_bijector, check_flow
@@ -11,7 +11,7 @@ LOG_DETS = {"forward_log_det", "inverse_log_det"}
 
 #: tests/serving exports every recipe, and compares what the files compute.
 SAVED = {"saved_model"}
-#: XLA compiles a recipe as long as all else takes together: once, with its condition.
+#: XLA compiles a recipe as long as all else takes together.
 COMPILED = {"xla", "xla_samples"}
 
 
@@ -35,12 +35,18 @@ def elsewhere(case: Case) -> set[str]:
     """Guarantees of a recipe that another test holds it to."""
     if case not in RECIPES:
         return set()
-    return SAVED | (COMPILED if f"{case.name}_conditional" in {each.name for each in RECIPES} else set())
+    return SAVED | COMPILED
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each(CASES, usual=has_no_twin))
 def test_every_guarantee_is_kept(case: Case):
     verify = check_flow if hasattr(built(case), "log_prob") else check_bijector
     skip = elsewhere(case) | (LOG_DETS if case.is_surface else set())
     report = verify(built(case), *data(case), skip=skip)
     assert {check.name for check in report if check.status == "skipped"} == not_applicable(case) | elsewhere(case)
+
+
+@pytest.mark.parametrize("case", each([case for case in RECIPES if has_no_twin(case)], usual=lambda case: False))
+def test_a_recipe_compiled_by_xla_is_that_of_eager_execution(case: Case):
+    report = check_flow(built(case), *data(case), only=COMPILED)
+    assert {check.status for check in report} == {"passed"}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import CASES, Case, built, data, randomized, results
+from tests.conformance.cases import CASES, Case, built, data, each, randomized, results
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+each_case = pytest.mark.parametrize("case", each(CASES))
 
 
 class Holder(keras.Model):

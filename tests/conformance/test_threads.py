@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.conformance.cases import CASES, Case, built, results
+from tests.conformance.cases import CASES, Case, built, each, results
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each(CASES))
 def test_float32_and_float64_side_by_side(case: Case):
     jobs = [(built(case, dtype), dtype) for dtype in ("float32", "float64")] * 2
     alone = [results(case, *job) for job in jobs]

@@ -3,10 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import CASES, Case, built, data
+from tests.conformance.cases import CASES, Case, built, data, each
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.event_shape], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each([case for case in CASES if case.event_shape]))
 def test_events_of_unknown_size_are_checked_in_the_graph(case: Case):
     module, (x, condition) = built(case), data(case)
     method = module.log_prob if hasattr(module, "log_prob") else module.inverse

@@ -160,6 +160,18 @@ RECIPES: dict[str, Callable[[], Any]] = {
 }
 
 
+#: Of each kind; the others are exhaustive.
+USUAL = (
+    *CASES,
+    "sylvester_flow_conditional",
+    "augmented_flow_conditional",
+    "residual_flow_estimated",
+    "continuous_flow_estimated",
+    "glow",
+    "dequantized_learned",
+)
+
+
 @dataclass(frozen=True)
 class Exported:
     """A model, and where it was exported to."""
@@ -229,7 +241,9 @@ def case(request: pytest.FixtureRequest, exported: Callable[[str], Exported]) ->
     return exported(request.param)
 
 
-@pytest.fixture(params=[*CASES, *RECIPES])
+@pytest.fixture(
+    params=[pytest.param(name, marks=() if name in USUAL else pytest.mark.exhaustive) for name in (*CASES, *RECIPES)]
+)
 def recipe_export(request: pytest.FixtureRequest, exported: Callable[[str], Exported]) -> Exported:
     """Each case and each recipe in turn."""
     return exported(request.param)

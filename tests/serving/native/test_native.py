@@ -216,6 +216,7 @@ def test_the_loader_tells_a_request_that_fails_from_one_that_does_not(exported, 
     assert asked.answers().errors["right"] == (0, "")
 
 
+@pytest.mark.exhaustive
 def test_every_recipe_is_here(exported):
     recipes = {name for name, kind in vars(flows).items() if inspect.isclass(kind)}
     assert {type(exported(name).distribution).__name__ for name in (*CASES, *RECIPES)} >= recipes
