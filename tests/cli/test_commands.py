@@ -275,3 +275,19 @@ def test_fit_says_on_stderr_what_it_does_and_keeps_to_its_time(run, table, tmp_p
     assert (again.code, again.out) == (0, "")
     further = json.loads((tmp_path / "second" / "metrics.json").read_text())
     assert further["epochs_run"] >= metrics["epochs_run"]
+
+
+def test_columns_of_a_named_model_are_taken_by_name(run, refused, fitted, table, tmp_path):
+    swapped = pd.read_csv(table)[["weight", "age", "height"]]
+    swapped.to_csv(tmp_path / "swapped.csv", index=False)
+    answers = {
+        run("evaluate", fitted, file, *columns, "--json").out
+        for file in (table, tmp_path / "swapped.csv")
+        for columns in ([], ["--columns", "height,weight"], ["--columns", "weight,height"])
+    }
+    assert len(answers) == 1
+    message = refused("evaluate", fitted, table, "--columns", "age,height")
+    assert "the model was fitted to the columns height, weight; --columns names age, height" in message
+    np.savetxt(tmp_path / "nameless.csv", pd.read_csv(table)[["height", "weight"]], delimiter=",")
+    assert run("evaluate", fitted, tmp_path / "nameless.csv", "--json").code == 2  # it has no column height
+    assert run("evaluate", fitted, tmp_path / "nameless.csv", "--columns", "x1,x2", "--json").out in answers

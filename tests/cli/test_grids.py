@@ -58,3 +58,16 @@ def test_samples_are_on_the_grid_unless_told_otherwise(integers, run):
     continuous = pd.read_csv(integers / "c.csv")["count"]
     assert continuous.nunique() > 400
     assert continuous.between(0.0, 6.0, inclusive="neither").all()
+
+
+def test_a_column_of_small_steps_beside_a_large_one_keeps_its_digits(tmp_path, run):
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"big": 1e8 * rng.lognormal(size=400), "price": np.round(rng.uniform(0.0, 1.0, 400), 2)})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert run("fit", tmp_path / "table.csv", "-o", tmp_path / "run", "--flow", "nice", "--epochs", 1).code == 0
+    assert run("sample", tmp_path / "run", "-n", 500, "-o", tmp_path / "drawn.csv").code == 0
+    price = pd.read_csv(tmp_path / "drawn.csv", dtype={"price": str})["price"]
+    assert len(set(price)) > 50
+    assert price.str.len().max() <= len("-0.57")

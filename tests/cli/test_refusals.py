@@ -201,3 +201,11 @@ def test_wide_and_long_messages_stay_one_line(refused_early, tmp_path):
     pd.DataFrame(np.ones([3, 100]), columns=[f"c\n{i}" for i in range(100)]).to_csv(tmp_path / "wide.csv", index=False)
     message = refused_early("fit", "wide.csv", "--out", "run", "--columns", "z")
     assert "(100 in all)" in message
+
+
+def test_integers_that_float64_skips(refused_early, tmp_path):
+    frame = people()
+    frame["number"] = 2**60 + np.arange(len(frame))
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    message = refused_early("fit", "people.csv", "--out", "run")
+    assert f"column 'number' holds integers beyond ±2⁵³, such as {2**60 + len(frame) - 1}" in message

@@ -441,10 +441,14 @@ def _chosen(
 def _for_model(
     model: models.Model, table: tables.Table, columns: list[str] | None, condition_columns: list[str] | None
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """Selects the given columns, or those of the fit; returns events, conditions and names."""
+    """Selects the given columns, or those of the fit, in its order; returns events, conditions and names."""
     if len(model.event_shape) != 1:
         raise ValueError(f"{table.name}: a table, but the model is of events {list(model.event_shape)}.")
-    columns, conditions = _chosen(table, columns or model.columns, condition_columns or model.condition_columns)
+    columns, conditions = _chosen(
+        table,
+        _in_order(table, columns, model.columns, "columns"),
+        _in_order(table, condition_columns, model.condition_columns, "condition"),
+    )
     if len(columns) != model.size:
         raise ValueError(
             f"{table.name}: the model is of {model.size} columns; got {len(columns)}. Choose with --columns."
@@ -452,6 +456,18 @@ def _for_model(
     if bool(conditions) != model.is_conditional:
         raise ValueError(f"the model {'needs' if model.is_conditional else 'takes no'} --condition columns.")
     return table.select(columns), table.select(conditions) if conditions else None, columns
+
+
+def _in_order(table: tables.Table, chosen: list[str] | None, fitted: list[str], option: str) -> list[str]:
+    """The columns of the fit; the chosen ones where the fit or the table has no names."""
+    if chosen is None or len(chosen) != len(fitted) or not tables.are_names(fitted) or not table.is_named:
+        return chosen or fitted
+    if set(chosen) != set(fitted):
+        raise ValueError(
+            f"{table.name}: the model was fitted to the columns {', '.join(fitted)}; --{option} names "
+            f"{', '.join(chosen)}. Leave it out, or rename the columns in the file."
+        )
+    return fitted
 
 
 def _say_fit(metrics: dict[str, Any], out: Path, quiet: bool) -> None:

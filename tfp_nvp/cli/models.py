@@ -139,9 +139,9 @@ class Model:
         samples = np.concatenate(draws)
         if round and self.schema is not None and self.schema.has_grid:
             samples = self.schema.round(samples.astype(np.float64)).numpy()
-            digits = 12 - int(np.ceil(np.log10(np.abs(samples).max() + 1e-300)))  # 0.57, not 0.5700000000000001
-            on_grid = np.asarray(self.schema.step) > 0
-            samples = np.where(on_grid, np.round(samples, digits), samples)
+            for i in np.flatnonzero(self.schema.step):
+                digits = 12 - int(np.ceil(np.log10(np.abs(samples[..., i]).max() + 1e-300)))
+                samples[..., i] = np.round(samples[..., i], digits)  # 0.57, not 0.5700000000000001
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:
@@ -240,16 +240,15 @@ def load_model(path: str | Path, *, images: bool = False) -> Model:
     with file.open("rb"):
         pass
     start_tensorflow()
-    import keras
-
+    from tfp_nvp import training
     from tfp_nvp._limits import read_config
     from tfp_nvp.training import FlowModel
 
     try:
         _check_name(read_config(file))
-        flow = keras.saving.load_model(file)
-    except Exception as error:  # of a broken file, Keras raises many others than ValueError
+    except ValueError as error:
         raise ValueError(f"{file}: not a model that can be loaded: {error}") from error
+    flow = training.load_model(file)
     if not isinstance(flow, FlowModel) or len(flow.distribution.event_shape) not in ((1, 3) if images else (1,)):
         raise ValueError(f"{file}: not a FlowModel over vectors, but a {type(flow).__name__}.")
     written = _metrics(file.with_name("metrics.json"))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tfp_nvp.tables import LARGEST_INTEGER
+
 _SHOWN = 5  # rows or columns listed in a message before "…"
 
 
@@ -26,6 +28,11 @@ class Table:
 
     name: str
     frame: pd.DataFrame
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the file names its columns."""
+        return are_names(self.columns)
 
     @property
     def columns(self) -> list[str]:
@@ -66,6 +73,14 @@ class Table:
 
     def _numbers(self, name: str) -> np.ndarray:
         column = self.frame[name]
+        known = column.dropna()
+        if pd.api.types.is_integer_dtype(column) and known.size:
+            largest = max(int(known.max()), int(known.min()), key=abs)
+            if abs(largest) > LARGEST_INTEGER:
+                raise ValueError(
+                    f"{self.name}: column {name!r} holds integers beyond ±2⁵³, such as {largest}, of which float64 "
+                    "skips some. Leave it out if it identifies rows, or subtract a constant."
+                )
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
         if column.dtype.kind in "Mm":
@@ -175,6 +190,11 @@ def _from_array(array: np.ndarray) -> pd.DataFrame:
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis([f"x{i + 1}" for i in range(frame.shape[1])], axis=1)
+
+
+def are_names(columns: Sequence[str]) -> bool:
+    """Whether columns have other names than those that a file without names gets."""
+    return list(columns) != [f"x{i + 1}" for i in range(len(columns))]
 
 
 def _is_number(field: str) -> bool:
