@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_nvp.bijectors import Logit, Quantile
+from tfp_nvp.distributions import Flow
 
 
 def mostly_black(rng, shape):
@@ -146,3 +148,36 @@ def test_it_is_exact_next_to_the_ends_and_to_edges_of_bins(rng, dtype: str, num_
     right = np.float64(np.log(p[number] * num_bins) - np.log(f) - np.log(rest))
     assert (np.abs(np.asarray(log_det) - right) <= tolerance).all()
     assert abs(float(z[-1, 0]) - np.float64(np.log(f[-1]) - np.log(rest[-1]))) < 100 * eps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("last", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("num_bins", [2, 256])
+def test_both_directions_agree_up_to_the_limits_and_beyond(rng, num_bins, last, dtype):
+    """Near 1 rounding x moves z, by up to log 1.5 at the last number below 1."""
+    layer = Quantile([1], num_bins=num_bins, dtype=dtype)
+    layer.initialize(np.where(rng.uniform(size=(1000, 1)) < last, 1.0, 0.0))
+    most = np.finfo(dtype).max
+    z = np.concatenate([np.linspace(-110.0, 110.0, 4001), np.linspace(-800.0, 800.0, 801), [-most, most]])
+    x, log_det = layer.forward_and_log_det(z.astype(dtype)[:, None])
+    back, inverse_log_det = layer.inverse_and_log_det(tf.identity(x))
+    assert x.numpy().min() > 0.0
+    assert x.numpy().max() < 1.0
+    back, held = back.numpy()[:, 0], np.clip(z, back.numpy().min(), back.numpy().max())
+    assert held.min() < {"float32": -80.0, "float64": -700.0}[dtype]
+    rest, spacing = 1.0 - x.numpy()[:, 0], np.finfo(dtype).eps / 2
+    tolerance = np.minimum(-np.log1p(-spacing / (2 * rest)), np.log(1.5)) + 16 * num_bins * np.finfo(dtype).eps * (
+        1.0 + np.abs(held)
+    )
+    assert (np.abs(back - held) <= tolerance).all()
+    assert (np.abs(log_det + inverse_log_det) <= 2.0 * tolerance).all()
+
+
+def test_samples_have_the_density_that_they_come_with():
+    layer = Quantile([2], num_bins=8)
+    layer.initialize(np.random.default_rng(0).beta(0.5, 0.5, size=(500, 2)))
+    base = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 12.0), 2)  # most of it beyond the limits
+    flow = Flow(base, layer)
+    x, log_prob = flow.experimental_sample_and_log_prob(20_000, seed=(1, 2))
+    assert ((x > 0.0) & (x < 1.0)).numpy().all()
+    np.testing.assert_allclose(log_prob, flow.log_prob(x), rtol=1e-6)

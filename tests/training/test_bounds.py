@@ -138,3 +138,24 @@ def test_a_flow_with_bounds_of_its_own_is_not_standardized(rng):
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     with pytest.raises(ValueError, match="`flow` must reach all real numbers"):
         nvp.fit(x, flow=lambda **arguments: nvp.SphericalSplineFlow([3], num_layers=1, hidden_units=[4]), epochs=1)
+
+
+@pytest.mark.parametrize("support", [(0.0, None), (0.0, 9.0), (0.0, 1e6), (None, 9.0)])
+def test_a_grid_value_on_its_bound_is_neither_a_tail_nor_an_atom(support, rng):
+    """Its cell is cut at the bound; its density is that of the cell, in which a uniform one would be log(2 P)."""
+    x = np.minimum(rng.poisson(2.0, size=(2000, 1)), 9).astype(float)
+    if support[0] is None:
+        x = 9.0 - x
+    with pytest.warns(UserWarning, match="hold values on a grid"):
+        model = nvp.fit(x, support=support, flow=small, epochs=30, seed=0, verbose=0)
+    assert not any(type(layer).__name__ == "Sinh" for layer in model.distribution.bijector.parts())
+    bound = support[0] if support[0] is not None else support[1]
+    at_bound = float(model.log_prob([[bound]])[0])
+    assert abs(at_bound - np.log(2.0 * np.mean(x == bound))) < 2.5
+    samples = model.sample(20_000, seed=1).numpy()
+    assert np.abs(samples - x.mean()).max() < 100.0
+
+
+def test_pairs_in_a_list_are_no_support(rng):
+    with pytest.raises(TypeError, match=r"dict of pairs by column such as \{0: \(low, high\)\}; got the list"):
+        quick(rng.uniform(size=(50, 2)), support=[(0.0, 1.0), (0.0, 1.0)])

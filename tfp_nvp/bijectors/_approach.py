@@ -117,6 +117,7 @@ def clamp(value: tf.Tensor, low: Any, high: Any) -> tf.Tensor:
     A function of it is constant beyond the limits and keeps there the derivative that it has at the limit: a gradient
     of zero would hide from an optimizer where to go.
     """
-    held = tf.stop_gradient(tf.clip_by_value(value, tf.constant(low, value.dtype), tf.constant(high, value.dtype)))
+    ends = (tf.convert_to_tensor(end, value.dtype) for end in (low, high))
+    held = tf.stop_gradient(tf.clip_by_value(value, *ends))
     finite = tf.where(tf.math.is_inf(value), tf.zeros_like(value), value)
     return held + (finite - tf.stop_gradient(finite))

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp.bijectors._approach import clamp
 from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
 from tfp_nvp.bijectors.logit import ROUNDING
@@ -33,7 +34,10 @@ class Quantile(Bijector):
       smoothing: the fraction of p, in (0, 1], that is spread evenly over all bins, so that none is empty.
       dtype: of values.
 
-    Beyond [0, 1] (by more than 1e-6) the log-det is −inf: the density is zero there.
+    Beyond [0, 1] (by more than 1e-6) the log-det is −inf: the density is zero there. z lies between those of the
+    numbers next to 0 and to 1: −87 and, where the last bin has no more than the `smoothing`, 20 in float32, −708 and 40
+    in float64. Beyond, both directions are constant, and x is never 0 or 1. Close to 1, k spacings of floating-point
+    numbers from it, rounding x moves z by some 1 / 2k, 0.41 at most.
 
     Raises:
       ValueError: if an argument is out of its range.
@@ -70,6 +74,10 @@ class Quantile(Bijector):
         return Range(0.0, 1.0)
 
     @property
+    def saturates(self) -> bool:
+        return True
+
+    @property
     def is_initialized(self) -> bool:
         return bool(self.initialized.numpy())
 
@@ -94,18 +102,20 @@ class Quantile(Bijector):
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         outside = (x < -ROUNDING) | (x > 1.0 + ROUNDING)
-        x = tf.clip_by_value(x, 0.0, 1.0)
+        x = self._held(x)
         scaled = x * self.num_bins
         bin_ = tf.clip_by_value(tf.floor(scaled), 0.0, self.num_bins - 1.0)
         # NaN is put into the first bin, so that its row becomes NaN and no other row fails.
         width, below, beyond = self._at(tf.clip_by_value(tf.cast(bin_, tf.int32), 0, self.num_bins - 1))
-        # From both ends, where x and 1 − x are exact, so that neither logarithm loses precision near its end.
+        # From both ends, where x and 1 − x are exact, so that neither loses precision near its own.
         theta = tf.clip_by_value(scaled - bin_, 0.0, 1.0)
         rest = tf.clip_by_value((1.0 - x) * self.num_bins - (self.num_bins - 1.0 - bin_), 0.0, 1.0)
-        least = tf.constant(x.dtype.as_numpy_dtype(np.finfo(x.dtype.as_numpy_dtype).tiny))
-        log_f, log_rest = (tf.math.log(tf.maximum(p, least)) for p in (below + width * theta, beyond + width * rest))
+        least, most = self._limits()
+        f, above = tf.maximum(below + width * theta, tf.exp(least)), beyond + width * rest
+        log_f, log_rest = tf.math.log(f), tf.math.log(above)
         log_det = tf.math.log(width) + math.log(self.num_bins) - log_f - log_rest
-        return log_f - log_rest, self._sum(tf.where(outside, tf.constant(-math.inf, x.dtype), log_det))
+        log_det = tf.where(outside, tf.constant(-math.inf, x.dtype), log_det)
+        return clamp(log_f - log_rest, least, most), self._sum(log_det)
 
     def _forward_and_log_det(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         _, below, beyond = self._tables()
@@ -114,12 +124,29 @@ class Quantile(Bijector):
         rows = tf.transpose(tf.reshape(z, [-1, channels]))
         places = tf.transpose(tf.searchsorted(edges, rows, side="right"))
         bin_ = tf.reshape(places, tf.shape(z))
-        width, low, beyond = self._at(bin_)
-        theta = tf.where(z > 0.0, 1.0 - (tf.sigmoid(-z) - beyond) / width, (tf.sigmoid(z) - low) / width)
-        theta = tf.clip_by_value(theta, 0.0, 1.0)  # in a bin that is rarer than rounding it can be anything
-        x = (tf.cast(bin_, z.dtype) + theta) / self.num_bins
+        width, below, beyond = self._at(bin_)
+        z = clamp(z, *self._limits())
+        # In a bin that is rarer than rounding it can be anything.
+        theta = tf.clip_by_value((tf.sigmoid(z) - below) / width, 0.0, 1.0)
+        rest = tf.clip_by_value((tf.sigmoid(-z) - beyond) / width, 0.0, 1.0)
+        number = tf.cast(bin_, z.dtype)
+        from_below, from_above = number + theta, self.num_bins - 1.0 - number + rest
+        x = tf.where(z > 0.0, 1.0 - from_above / self.num_bins, from_below / self.num_bins)
         slope = tf.math.log_sigmoid(z) + tf.math.log_sigmoid(-z) - tf.math.log(width) - math.log(self.num_bins)
-        return x, self._sum(slope)
+        return self._held(x), self._sum(slope)
+
+    def _held(self, x: tf.Tensor) -> tf.Tensor:
+        """x between the numbers next to 0 and to 1."""
+        limits = np.finfo(x.dtype.as_numpy_dtype)
+        return clamp(x, limits.tiny, 1.0 - float(limits.epsneg))
+
+    def _limits(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """z of the numbers next to 0 and to 1, [c] each; F is a normal number at both."""
+        limits = np.finfo(self.dtype.as_numpy_dtype)
+        slopes = self.num_bins * tf.convert_to_tensor(self.probabilities)  # dF/dx
+        rest = slopes[:, -1] * float(limits.epsneg)
+        least = tf.math.log(tf.maximum(slopes[:, 0], 1.0)) + math.log(2.0 * limits.tiny)
+        return least, tf.math.log1p(-rest) - tf.math.log(rest)
 
     def _tables(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The probability of each bin [c, n], of all bins below it, and of all above it."""

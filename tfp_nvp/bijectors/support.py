@@ -36,7 +36,8 @@ class Support(Bijector):
 
     Beyond the limits both directions are constant: x is the number next to the bound, z the limit, both with
     the log-det of the limit. Their derivative there is that at the limit, not zero. So x is never a bound, and a given
-    x on its bound counts as the number next to it. Beyond the bounds the log-det is −inf: the density is zero there.
+    x on its bound counts as the number next to it, or as one farther inside if `on_bound` says so. Beyond the bounds
+    the log-det is −inf: the density is zero there.
 
     Args:
       low, high: [d], ±inf where there is no bound; low below high.
@@ -44,6 +45,7 @@ class Support(Bijector):
       log: boolean [d], for elements with a single bound; by default False.
       edge: (from low, from high), each [d]: distances at which the tangents start, at least and by default
         64 spacings. Give more where closer values are not to be told apart.
+      on_bound: (from low, from high), each [d]: distances that a given x on its bound counts as, 0 for the least.
       dtype: of values; bounds are rounded to it.
 
     Raises:
@@ -62,17 +64,21 @@ class Support(Bijector):
         scale: Any = None,
         log: Any = None,
         edge: Any = None,
+        on_bound: Any = None,
         dtype: Any = "float32",
         name: str = "support",
     ):
         low, high = checks.numbers_array("low", low), checks.numbers_array("high", high)
         scale = np.ones_like(low) if scale is None else checks.numbers_array("scale", scale)
         log = np.zeros(low.shape, bool) if log is None else np.asarray(log)
-        edge = (np.zeros_like(low),) * 2 if edge is None else [np.asarray(end, np.float64) for end in edge]
-        if low.ndim != 1 or any(other.shape != low.shape for other in (high, scale, log, *edge)):
+        edge, on_bound = (
+            [np.zeros_like(low)] * 2 if ends is None else [np.asarray(end, np.float64) for end in ends]
+            for ends in (edge, on_bound)
+        )
+        if low.ndim != 1 or any(other.shape != low.shape for other in (high, scale, log, *edge, *on_bound)):
             raise ValueError(
-                "`low`, `high`, `scale`, `log` and both of `edge` must be vectors of one shape; "
-                f"got {low}, {high}, {scale}, {log} and {edge}."
+                "`low`, `high`, `scale`, `log` and both of `edge` and of `on_bound` must be vectors of one shape; "
+                f"got {low}, {high}, {scale}, {log}, {edge} and {on_bound}."
             )
         if not (low < high).all():
             raise ValueError(f"`low` must be below `high` in every element; got {low} and {high}.")
@@ -82,6 +88,7 @@ class Support(Bijector):
         self._low, self._high = (end.astype(self.dtype.as_numpy_dtype) for end in (low, high))
         self._refuse_narrow(scale)
         self._pieces = self._make_pieces(scale, log.astype(bool), edge)
+        self._on_bound = on_bound
 
     @property
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
@@ -154,6 +161,9 @@ class Support(Bijector):
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         outside = tf.reduce_any((x < self._low) | (x > self._high), axis=-1)
+        for bound, distance, sign in zip((self._low, self._high), self._on_bound, (1.0, -1.0), strict=True):
+            if distance.any():
+                x = tf.where(tf.equal(x, bound) & (distance > 0.0), bound + (sign * distance).astype(bound.dtype), x)
         x = clamp(x, self._least, self._most)
         z, log_slope = x, tf.zeros_like(x)
         for piece in self._pieces:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_nvp import tables
+from tfp_nvp import checks, tables
 from tfp_nvp._warnings import warn
 from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Circle, ParetoTails, Sinh, Subvector, Support
 from tfp_nvp.bijectors.support import LEAST_NUMBERS
@@ -51,7 +51,8 @@ class Columns:
     center: np.ndarray  # median
     scale: np.ndarray  # robust standard deviation
     log: np.ndarray  # bool: whether the distance from a single bound goes through a logarithm
-    edge: tuple[np.ndarray, np.ndarray]  # distances from the bounds within which values are not told apart, 0 for none
+    edge: tuple[np.ndarray, np.ndarray]  # distances from the bounds within which values are not told apart, 0 for none;
+    # of a discrete column half of the cell of a value on the bound, so that log_prob of this value is that of the cell
     heavy: np.ndarray  # bool: whether tails are tamed, after the bounds are mapped away
     origin: np.ndarray  # a value of a discrete column, 0 for a continuous one
     periodic: np.ndarray  # bool: whether low and high are one point
@@ -60,7 +61,8 @@ class Columns:
     def schema(self) -> Schema:
         """What the model keeps of the columns."""
         low, high = (tuple(float(v) if np.isfinite(v) else None for v in end) for end in (self.low, self.high))
-        numbers = (self.step, self.origin, *self.edge)
+        # Noise keeps the values of a grid off its bounds; those of other columns get noise near them.
+        numbers = (self.step, self.origin, *(np.where(self.step > 0, 0.0, edge) for edge in self.edge))
         step, origin, edge_low, edge_high = (tuple(map(float, values)) for values in numbers)
         periodic = tuple(map(bool, self.periodic))
         return Schema(
@@ -92,7 +94,8 @@ class Columns:
         spacing = np.spacing(np.abs(anchor).astype(tf.as_dtype(dtype).as_numpy_dtype)).astype(np.float64)
         distance = np.maximum(np.abs(self.center - anchor), 1e-3 * self.scale)
         distance = np.maximum(distance, 2 * LEAST_NUMBERS * spacing)
-        return Support(low, high, scale=distance, log=self.log, edge=self.edge, dtype=dtype)
+        middle = self.step / 4  # of the cell of a value on a bound, which the bound cuts in half
+        return Support(low, high, scale=distance, log=self.log, edge=self.edge, on_bound=(middle, middle), dtype=dtype)
 
     def bijectors(self, dtype: Any) -> list[Bijector]:
         """Returns bijectors from standardized values to the data's own units, the one next to the data first.
@@ -157,13 +160,17 @@ def inspect_columns(
     columns = Columns(
         low, high, step, *moments_of_x, log=never, edge=(none, none), heavy=never, origin=origin, periodic=periodic
     )
-    return _with_tails(columns, x, dtype, weight, names)
+    columns = _with_tails(columns, x, dtype, weight, names)
+    _warn_of_atoms(columns, x, names)
+    return columns
 
 
 def _with_tails(
     columns: Columns, x: np.ndarray, dtype: Any, weight: np.ndarray | None, names: tuple[str, ...] | None
 ) -> Columns:
     """Chooses the maps of single bounds and of heavy tails, and the edges of bounds that values lie on."""
+    if columns.step.any():  # a value on a bound is no tail
+        x = columns.schema().with_noise(x, (0, 0)).numpy()
     z = x
     if columns.is_bounded.any():
         columns = dataclasses.replace(columns, edge=_edges(columns, x, dtype))
@@ -178,9 +185,7 @@ def _with_tails(
                 f"`support` is too wide for column(s) {tables.listed(names, wide)}: their values can't be told apart "
                 "within it. Give only the bound that the data come near, and None for the other."
             )
-    columns = dataclasses.replace(columns, heavy=_is_heavy(z, weight) & ~columns.periodic)
-    _warn_of_atoms(columns, x, names)
-    return columns
+    return dataclasses.replace(columns, heavy=_is_heavy(z, weight) & ~columns.periodic)
 
 
 def _is_heavy(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
@@ -195,14 +200,18 @@ def _latents(columns: Columns, x: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def _edges(columns: Columns, x: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Half the distance of the value nearest to a bound, for columns with others on it or too close for `dtype`."""
+    """Half the distance of the value nearest to a bound, for columns with others on it or too close for `dtype`.
+
+    Of a discrete column, half the width of the cell of a value on the bound.
+    """
     x = x.astype(tf.as_dtype(dtype).as_numpy_dtype).astype(np.float64)
     edges = []
     for edge, distance in zip(columns.support(dtype).edges, (x - columns.low, columns.high - x), strict=True):
         at_bound = distance < edge
         nearest = np.where(at_bound, np.inf, distance).min(axis=0)
-        wanted = at_bound.any(axis=0) & (columns.step == 0)
-        edges.append(np.where(wanted, np.maximum(edge, np.where(np.isfinite(nearest), nearest / 2, 0.0)), 0.0))
+        half = np.where(columns.step > 0, columns.step / 4, np.where(np.isfinite(nearest), nearest / 2, 0.0))
+        wanted = (columns.step > 0) | at_bound.any(axis=0)
+        edges.append(np.where(wanted, np.maximum(edge, half), 0.0))
     return edges[0], edges[1]
 
 
@@ -239,6 +248,11 @@ def _bounds(x: np.ndarray, support: Any, names: tuple[str, ...] | None) -> tuple
     support = _by_column(support, d, names) if isinstance(support, Mapping) else support
     if support is None:
         return np.full(d, -np.inf), np.full(d, np.inf)
+    if isinstance(support, list) and all(isinstance(pair, tuple) for pair in support):
+        raise TypeError(
+            "`support` must be a pair (low, high), or a dict of pairs by column such as {0: (low, high)}; got the list "
+            f"{checks.shown(support)}."
+        )
     if not isinstance(support, (tuple, list)) or len(support) != 2:
         raise TypeError(
             "`support` must be a pair (low, high) of numbers or of arrays [d], or a dict of pairs by column; got "
