@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,15 @@ def read_config(path: str | os.PathLike) -> Any:
             if size > 2**24 + 16 * os.path.getsize(path):
                 raise ValueError(f"its parts take {size:,} bytes, and the file {os.path.getsize(path):,}. {TRUST}")
             return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RecursionError, RuntimeError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        NotImplementedError,
+        RecursionError,
+        RuntimeError,
+        EOFError,
+    ) as error:
         raise ValueError(f"no .keras file: {error}") from error
 
 

@@ -7,6 +7,7 @@ Of TFP those that take arrays, distributions and bijectors only. Left out is wha
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import keras
@@ -44,7 +45,7 @@ _BIJECTORS = """
 
 DISTRIBUTIONS, BIJECTORS = frozenset(_DISTRIBUTIONS.split()), frozenset(_BIJECTORS.split())
 
-#: Keras' modules whose classes a file may name; `keras.src` has the classes of functional models.
+#: Keras' modules whose classes a file may name.
 _MODULES = """
     keras.constraints keras.dtype_policies keras.initializers keras.layers keras.losses keras.metrics
     keras.mixed_precision keras.models keras.optimizers keras.optimizers.schedules keras.quantizers keras.random
@@ -107,7 +108,15 @@ def _may_name(node: dict[str, Any], custom_objects: dict[str, Any] | None) -> bo
         return module in _KERAS_FUNCTIONS and name not in _NOT_FUNCTIONS
     if module == "keras":
         return name in _KERAS_CLASSES
-    return module in _KERAS_MODULES or str(module).startswith("keras.src.")
+    return module in _KERAS_MODULES or _is_part_of_keras(str(module), name)
+
+
+def _is_part_of_keras(module: str, name: str) -> bool:
+    """Whether Keras' own module has a model or an operation of this name, such as a functional model is made of."""
+    if not module.startswith(("keras.src.models.", "keras.src.ops.")):
+        return False
+    found = getattr(sys.modules.get(module), name, None)
+    return isinstance(found, type) and issubclass(found, keras.Operation) and found.__module__ == module
 
 
 def _is_of_numbers(config: Any) -> bool:

@@ -122,8 +122,8 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def shape(name: str, value: Any, min_rank: int = 0, *, partial: bool = False) -> tuple[int, ...]:
-    """`value` (an int or a sequence of ints) as a tuple of positive sizes; some may be None if `partial`."""
+def shape(name: str, value: Any, min_rank: int = 0, *, partial: bool = False, least: int = 1) -> tuple[int, ...]:
+    """`value` (an int or several) as a tuple of sizes of at least `least`; some may be None if `partial`."""
     value = _scalar(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         value = (value,)
@@ -132,7 +132,7 @@ def shape(name: str, value: Any, min_rank: int = 0, *, partial: bool = False) ->
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise TypeError(f"`{name}` must be a list of sizes such as [2]; got {shown(value)}.")
     known = [size is not None or not partial for size in value]
-    sizes: Any = tuple(integer(f"{name}[{i}]", size, 1) if known[i] else None for i, size in enumerate(value))
+    sizes: Any = tuple(integer(f"{name}[{i}]", size, least) if known[i] else None for i, size in enumerate(value))
     if len(sizes) < min_rank:
         raise ValueError(f"`{name}` must have at least {min_rank} dimension(s); got {list(sizes)}.")
     return sizes

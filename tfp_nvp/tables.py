@@ -141,6 +141,8 @@ def check_finite(
     """Raises `ValueError` with rows, and columns of a table, if a value is NaN or infinite, or is so in `dtype`."""
     if value.dtype.kind not in "fc":
         return
+    if value.ndim and not len(value):
+        raise ValueError(f"`{name}` has no rows.")
     largest = np.finfo(value.dtype if dtype is None else dtype).max
     if value.dtype.kind == "f" and value.size and -largest <= value.min() and value.max() <= largest:
         return  # no copy; a NaN would have been the least

@@ -219,3 +219,20 @@ def test_sizes_that_are_not_known_are_checked_in_the_graph():
     assert log_prob(np.ones((2, 4, 4, 1), np.int32)).shape == [2]
     with pytest.raises(tf.errors.InvalidArgumentError):
         log_prob(np.ones((2, 4, 1, 1), np.int32))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (lambda x: np.ma.masked_array(x, np.ones_like(x)), ValueError, "`x` is a masked array"),
+        (lambda x: x + 0j, TypeError, "complex numbers"),
+        (lambda x: x.astype(str), TypeError, "text"),
+        (lambda x: x.astype("M8[s]"), TypeError, "dates"),
+    ],
+)
+def test_what_is_no_integer_is_refused_by_name(value, error, message):
+    model = nvp.Dequantized(in_unit_interval(nvp.RealNVP([3], num_layers=1, hidden_units=[4], seed=0)), levels=3)
+    x = np.ones([2, 3], np.int64)
+    np.testing.assert_array_equal(model.log_prob(x.astype(object), seed=1), model.log_prob(x, seed=1))
+    with pytest.raises(error, match=message):
+        model.log_prob(value(x), seed=1)

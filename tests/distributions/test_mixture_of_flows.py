@@ -149,3 +149,9 @@ def test_it_trains_is_saved_and_exported(rng, tmp_path):
 def test_flows_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MixtureOfFlows(**arguments)
+
+
+def test_a_mixture_has_no_temperature():
+    parts = [nvp.RealNVP([2], num_layers=1, hidden_units=[4], seed=seed) for seed in (0, 1)]
+    with pytest.raises(TypeError, match=r"`temperature` is for samples of .* one of the mixture's `flows`"):
+        MixtureOfFlows(parts).sample(2, temperature=0.5)

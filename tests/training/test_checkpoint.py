@@ -123,3 +123,11 @@ def test_a_fit_goes_on_after_kill_9(tmp_path):
     x = np.random.default_rng(0).normal(size=(100, 2))
     whole = nvp.fit(x, flow=small, epochs=5, seed=0, verbose=0)
     np.testing.assert_allclose(np.load(tmp_path / "log_prob.npy"), whole.log_prob(x), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("folder", "error"), [("gs://bucket/fit", ValueError), ("", ValueError), (3, TypeError)])
+def test_a_folder_that_is_none_is_refused_before_anything_is_written(folder, error, x, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match="`checkpoint_dir` must"):
+        nvp.fit(x, flow=small, epochs=1, seed=0, verbose=0, checkpoint_dir=folder)
+    assert list(tmp_path.iterdir()) == []

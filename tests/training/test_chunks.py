@@ -115,3 +115,37 @@ def test_integers_in_chunks(monkeypatch):
     np.testing.assert_array_equal(log_prob, model.log_prob(x, seed=3, num_samples=2))
     z, log_det = model.encode(x, seed=3)
     assert (z.shape, log_det) == ((25, 2), None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (2.5, "`sample_shape` must be a list of sizes"),
+        ("3", "`sample_shape` must be a list of sizes"),
+        (True, "`sample_shape` must be a list of sizes"),
+        (None, "`sample_shape` must be a list of sizes"),
+        (-1, r"`sample_shape\[0\]` must be at least 0; got -1"),
+        ([2, -1], r"`sample_shape\[1\]` must be at least 0; got -1"),
+    ],
+)
+def test_what_is_no_shape_of_samples_is_refused(shape, message, make_model):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make_model().sample(shape)
+
+
+def test_more_samples_than_the_memory_holds_are_refused_at_once(make_model):
+    for shape in (2**62, [2**31, 2**31]):
+        with pytest.raises(MemoryError, match="Draw them in parts, with a seed for each"):
+            make_model().sample(shape)
+
+
+def test_shapes_of_samples(make_model):
+    model = make_model()
+    for shape, right in (
+        (0, (0, 2)),
+        ((), (2,)),
+        ([3, 2], (3, 2, 2)),
+        (tf.constant([4]), (4, 2)),
+        (np.int64(2), (2, 2)),
+    ):
+        assert model.sample(shape, seed=1).shape == right

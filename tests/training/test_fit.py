@@ -156,3 +156,15 @@ def test_bad_arguments_are_refused(x):
     ]:
         with pytest.raises((TypeError, ValueError), match=message):
             nvp.fit(**arguments, verbose=0)
+
+
+def test_options_of_another_kind_are_refused_by_name(x):
+    for arguments, error, message in [
+        ({"plan": 3}, TypeError, "`plan` must be a Plan, for example `tfp_nvp.training.plan_for"),
+        ({"callbacks": [1]}, TypeError, "`callbacks` must be a list of Keras callbacks"),
+        ({"verbose": "x"}, ValueError, "`verbose` must be 0, 1, 2 or \"auto\"; got 'x'"),
+        ({"x": x[:0]}, ValueError, "`x` has no rows"),
+        ({"validation_data": x[:0]}, ValueError, "`validation_data` has no rows"),
+    ]:
+        with pytest.raises(error, match=message):
+            nvp.fit(**{"x": x, "flow": small, "epochs": 1, "seed": 0, "verbose": 0, **arguments})

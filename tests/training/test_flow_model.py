@@ -321,3 +321,16 @@ def test_a_batch_of_another_size_in_a_stream_is_refused(wrong):
     )
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         model.fit(stream, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be at least 1; got 0"),
+        ({"validation_split": float("nan")}, r"`validation_split` must be in \(0, 1\); got nan"),
+        ({"validation_split": 1.5}, r"`validation_split` must be in \(0, 1\); got 1.5"),
+    ],
+)
+def test_sizes_out_of_their_range_are_refused(arguments, message, make_model, x):
+    with pytest.raises(ValueError, match=message):
+        make_model().fit(x, verbose=0, **arguments)

@@ -496,3 +496,92 @@ def test_every_preset_is_within_the_limits_of_a_small_file():
         arguments = {name: value for name, value in preset.items() if isinstance(value, (int, float, str))}
         config = made(f"flows.{recipe.__name__}", event_shape=listed(list(shape)), **arguments)
         _limits.check_config(config, _limits.Limits.of(10**6))
+
+
+SCHEMA = {"low": [0.0, None], "high": [1.0, None], "step": [0.0, 0.01], "origin": [0.0, 0.0]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"step": "x"}, "`step` must hold finite numbers of at least 0"),
+        ({"step": [float("inf"), 0.0]}, "`step` must hold finite numbers of at least 0"),
+        ({"step": [-1.0, 0.01]}, "`step` must hold finite numbers of at least 0"),
+        ({"low": [None]}, "tells of"),
+        ({"low": [2.0, None]}, "`low` must be below `high`"),
+        ({"columns": ["a"]}, "tells of"),
+        ({"columns": ["a", "a"]}, "`columns` must be different names"),
+        ({"columns": ["a", 3]}, "`columns` must be different names"),
+        (
+            {name: values[:1] for name, values in SCHEMA.items()},
+            "must be of the 2 columns of the distribution; it is of 1",
+        ),
+    ],
+)
+def test_a_schema_that_contradicts_itself_or_the_model_is_refused(wrong, message, edited):
+    assert nvp.load_model(edited(lambda config: config["config"].update(schema=SCHEMA))).schema.step == (0.0, 0.01)
+    with pytest.raises(ValueError, match=message):
+        nvp.load_model(edited(lambda config: config["config"].update(schema={**SCHEMA, **wrong})))
+
+
+@CAREFUL
+@pytest.mark.parametrize("damage", ["deflated config", "weights", "dtype", "distribution"])
+def test_damage_is_a_value_error_that_names_the_file(damage, careful, edited, saved, tmp_path):
+    def change(config):
+        inner = config["config"]["distribution"]["arguments"]
+        if damage == "dtype":
+            inner["dtype"] = "replaced"
+        if damage == "distribution":
+            config["config"]["distribution"] = None
+
+    target = edited(change)
+    if damage in ("deflated config", "weights"):
+        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(target, "w") as copy:
+            for name in source.namelist():
+                data, kind = source.read(name), zipfile.ZIP_STORED
+                if damage == "weights" and name.endswith(".h5"):
+                    data = data[: len(data) // 2]
+                if damage == "deflated config" and name == "config.json":
+                    kind = zipfile.ZIP_DEFLATED
+                copy.writestr(name, data, kind)
+        if damage == "deflated config":
+            content = bytearray(target.read_bytes())
+            start = content.index(b"config.json") + len(b"config.json")
+            content[start + 20 : start + 60] = bytes(40)
+            target.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"flow\.keras: not a model that can be loaded: ") as caught:
+        careful(target)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "keras.src.utils.file_utils>get_file",
+        "keras.src.saving.saving_lib>load_model",
+        "keras.src.applications.resnet>ResNet50",
+        "keras.src.callbacks.csv_logger>CSVLogger",
+        "keras.src.layers.core.lambda_layer>Lambda",
+    ],
+)
+def test_keras_own_modules_are_no_way_around(name):
+    module, kind = name.split(">")
+    node = {"module": module, "class_name": kind, "config": {}, "registered_name": None}
+    with pytest.raises(ValueError, match=f"`{module}.{kind}`, which is no class of a model"):
+        _nameable.check_keras_names(node)
+
+
+def test_functional_models_of_operations_may_be_named(tmp_path):
+    inputs = keras.Input([3])
+    parts = [keras.ops.tanh(inputs), keras.layers.Dense(1)(inputs) + 1.0]
+    encoder = keras.Model(inputs, keras.ops.concatenate(parts, axis=-1))
+    model = nvp.FlowModel(
+        nvp.RealNVP([2], num_layers=1, hidden_units=[4], condition_shape=[4], seed=0), encoder=encoder
+    )
+    model.save(tmp_path / "model.keras")
+    condition = np.ones([2, 3], np.float32)
+    np.testing.assert_allclose(
+        nvp.load_model(tmp_path / "model.keras").log_prob(np.zeros([2, 2]), condition),
+        model.log_prob(np.zeros([2, 2]), condition),
+        rtol=1e-6,
+    )

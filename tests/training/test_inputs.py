@@ -221,3 +221,17 @@ def test_a_detector_takes_what_fit_takes(rng):
     assert detector.predict([[np.nan, 0.0], [1e300, 0.0]]).all()
     with pytest.raises(ValueError, match="masked"):
         detector.score(np.ma.array([[1.0, 2.0]], mask=[[True, False]]))
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_condition_that_is_no_number_has_no_density(column, rng):
+    """In a column that was constant, it counts for nothing."""
+    x = rng.normal(size=(64, 2))
+    condition = np.stack([x[:, 0] + rng.normal(size=64), np.full(64, 3.0)], axis=1)
+    with pytest.warns(UserWarning, match="constant in the training rows"):
+        model = nvp.fit(x, condition, flow=small, epochs=1, seed=0, verbose=0)
+    for bad in (np.inf, -np.inf, np.nan):
+        spoiled = condition[:2].copy()
+        spoiled[0, column] = bad
+        assert np.isnan(model.log_prob(x[:2], condition=spoiled)).tolist() == [column == 0, False]
+        assert np.isnan(model.sample(1, seed=1, condition=spoiled)[0]).all(axis=1).tolist() == [column == 0, False]

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 import tfp_nvp as nvp
 from tests.training.small import small
 from tfp_nvp.training._tables.equal_rows import equal_rows
-from tfp_nvp.training._tables.part import Part
+from tfp_nvp.training._tables.part import Part, _group_numbers
 from tfp_nvp.training._tables.split import split
 
 tfd = tfp.distributions
@@ -227,3 +227,37 @@ def test_a_weighted_fit_of_a_condition(rng):
     )
     samples = model.sample(200, condition=[[1.0]], seed=0).numpy()
     assert np.median(samples) == pytest.approx(3.0, abs=0.3)
+
+
+def test_labels_of_groups_are_told_apart_by_value_and_type():
+    found = _group_numbers(np.array([1, "1", 1.0, "one", 2, "1"], object), 6)
+    assert found.tolist() == [0, 1, 0, 2, 3, 1]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.datetime64("NaT")])
+def test_a_missing_label_is_refused(missing):
+    with pytest.raises(ValueError, match="`groups` must not hold NaN or None, which equal nothing; row 1 has"):
+        _group_numbers(np.array(["a", missing, "b"], object), 3)
+
+
+@pytest.mark.parametrize("argument", ["groups", "sample_weight"])
+def test_masked_labels_and_weights_are_refused(argument, rng):
+    values = np.ma.masked_array(np.arange(1, 101), np.arange(100) < 10)
+    with pytest.raises(ValueError, match=f"`{argument}` is a masked array with 10 masked value"):
+        parts(rng.normal(size=(100, 2)), **{argument: values})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(100) + 1j, "complex"),
+        (np.zeros(100, "M8[s]"), "dates"),
+        (["a"] * 100, "text"),
+        ([None] * 100, "finite"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused_by_name(weights, message, rng):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        parts(rng.normal(size=(100, 2)), sample_weight=weights)
+    assert "`sample_weight`" in str(caught.value)
+    assert len(str(caught.value)) < 400

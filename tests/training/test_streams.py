@@ -114,3 +114,32 @@ def test_a_generator_of_conditions_and_events(x):
     model.compile()
     model.fit((pair for pair in [(x, x), (x[:0], x[:0]), (x, x)]), verbose=0)
     assert int(model.optimizer.iterations) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "error", "message"),
+    [
+        (lambda x: np.ma.masked_array(x, x < 0.0), ValueError, "masked"),
+        (lambda x: x + 1j, TypeError, "complex"),
+        (lambda x: np.zeros(x.shape, "M8[s]"), TypeError, "dates"),
+        (lambda x: x[:, :1], ValueError, r"must have shape \[n, 2\]; got \[64, 1\]"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 2])
+def test_batches_of_what_is_no_number_are_refused_by_name(place, spoiled, error, message, make_model, x):
+    parts = np.split(x, 4)
+    parts[place] = spoiled(parts[place])
+    with pytest.raises(error if place == 0 else (tf.errors.InvalidArgumentError, error), match=message):
+        make_model().fit(iter(parts), epochs=1, verbose=0)
+    if error is TypeError and place == 0 and parts[0].dtype.kind == "c":
+        with pytest.raises(TypeError, match=message):
+            make_model().fit(dataset(parts[0]), epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["lists", "frames"])
+def test_batches_of_lists_and_frames_are_arrays(kind, make_model, x):
+    pd = pytest.importorskip("pandas")
+    parts = [part.tolist() if kind == "lists" else pd.DataFrame(part) for part in np.split(x, 4)]
+    model = make_model()
+    model.fit(iter(parts), epochs=1, verbose=0)
+    np.testing.assert_allclose(model.predict(iter(parts), verbose=0), model.log_prob(x), rtol=1e-4)

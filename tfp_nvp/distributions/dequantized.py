@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_nvp import checks
+from tfp_nvp import checks, tables
 from tfp_nvp._captured import construct, refuse
 from tfp_nvp._module import Module
 from tfp_nvp.bijectors._range import Range
@@ -29,7 +29,9 @@ class Dequantized(Bound):
         P(x) = ∫ p((x + u) / levels) du / levels^d  over u in [0, 1)^d
 
     with p the density of `flow`, over events in the unit interval, so that the probabilities of all integers sum to
-    one. `log_prob` draws u from the noise q(u | x), uniform or learned, and gives
+    one, but for what the flow sends beyond the numbers next to 0 and 1 (see `Logit` and `Quantile`): next to nothing,
+    unless its latents are far wider than those of a standard normal or logistic distribution. `log_prob` draws u from
+    the noise q(u | x), uniform or learned, and gives
 
         log (1 / S) Σₛ p((x + uₛ) / levels) / (levels^d q(uₛ | x)),
 
@@ -216,7 +218,7 @@ class Dequantized(Bound):
 
     def as_integers(self, x: Any, name: str = "x") -> tf.Tensor:
         """`x` as int32 [..., *event]; in eager mode its values are checked."""
-        x = tf.convert_to_tensor(x)
+        x = tf.convert_to_tensor(x if tf.is_tensor(x) else tables.read(name, x).values)
         shape = self.event_shape
         x = ensure_ends_in(name, x, shape, f"the event shape {shape.as_list()}", self.name)
         if tf.executing_eagerly():

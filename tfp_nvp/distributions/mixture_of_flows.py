@@ -140,7 +140,9 @@ class MixtureOfFlows(Density):
         log_probs = [flow.log_prob(x, condition=condition, seed=seed) for flow in self.flows]
         return self.log_weights(condition) + tf.stack(log_probs, axis=-1)
 
-    def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+    def _call_sample_n(self, sample_shape: Any, seed: Any, condition: Any = None, temperature: Any = None) -> tf.Tensor:
+        if temperature is not None:
+            raise TypeError("`temperature` is for samples of a tfp_nvp.Flow; give it to one of the mixture's `flows`.")
         seeds = tf.unstack(tfp.random.split_seed(stateless(seed), n=len(self.flows) + 1))
         picked = tfd.Categorical(self.log_weights(condition)).sample(sample_shape, seed=seeds[0])
         draws = [

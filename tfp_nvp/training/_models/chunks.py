@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp import checks
 from tfp_nvp.training._models.data import rows_at_once
 
 
@@ -58,12 +61,18 @@ def map_samples(
       event_shape: of the samples.
       seed, condition: as `FlowModel.sample` takes them.
       condition_rank: rank of one condition; None if an encoder takes it.
+
+    Raises:
+      TypeError, ValueError: for what is no shape.
+      MemoryError: if the samples can't be in memory.
     """
     if not tf.executing_eagerly():
         return function(sample_shape, seed, condition)
-    shape = tuple(int(size) for size in np.reshape(sample_shape, [-1]))
+    sizes = sample_shape.numpy() if tf.is_tensor(sample_shape) else sample_shape
+    shape = checks.shape("sample_shape", sizes, least=0)
     count = _rows_of(condition, condition_rank)
     at_once, samples = rows_at_once(event_shape), math.prod(shape) * (count or 1)
+    _check_memory(samples, event_shape)
     if samples <= at_once:
         return function(sample_shape, seed, condition)
     if shape and shape[0] > 1:
@@ -83,6 +92,18 @@ def map_samples(
         for number, (part, rows) in enumerate(chunks)
     ]
     return _concatenated(results, axis)
+
+
+def _check_memory(samples: int, event_shape: Any) -> None:
+    """Raises `MemoryError` for more samples than the machine's memory holds, before hours are spent on them."""
+    size = 4 * samples * math.prod(event_shape)
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # a system that does not tell
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if size > memory > 0:
+            raise MemoryError(
+                f"`sample_shape` asks for {samples:,} samples, {size / 2**30:,.0f} GiB, and the machine has "
+                f"{memory / 2**30:,.0f}. Draw them in parts, with a seed for each, and write each part to a file."
+            )
 
 
 def _rows_of(condition: Any, rank: int | None) -> int | None:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp import tables
 from tfp_nvp.tables import check_finite
 
 #: Keras reads these batch by batch, without casts.
@@ -69,7 +70,7 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
     """
     if isinstance(x, Iterator):
-        batches = as_batches(x)
+        batches = as_batches(model, x, name)
         first = _first_batch(batches, name)
         x, rows = (batch for batch in itertools.chain([first], batches)), _check_batch(model, first, name)
     elif isinstance(x, tf.data.Dataset):
@@ -99,15 +100,29 @@ def checked_validation(data: Any) -> tuple[Any, Any, Any]:
     return (*parts, None, None)[:3]
 
 
-def as_batches(stream: Iterator[Any]) -> Iterator[Any]:
-    """Yields the batches that have rows, as the tuples that Keras takes."""
+def as_batches(model: Any, stream: Iterator[Any], name: str = "x") -> Iterator[Any]:
+    """Yields the batches that have rows, as the tuples of arrays that Keras takes.
+
+    Raises:
+      TypeError, ValueError: for values that are no numbers, and events of another shape than the model's.
+    """
+    expected, is_first = model.distribution.event_shape.as_list(), True
     for batch in stream:
         if isinstance(batch, list) and any(hasattr(part, "shape") for part in batch):
             batch = tuple(batch)
         elif not isinstance(batch, tuple):
             batch = (batch,)
-        if _has_rows(batch):
-            yield batch
+        number = 1 if model.is_conditional else 0  # of the part with the events; one part alone may hold both
+        if len(batch) > number:
+            read = _read(model, batch[0], batch[1] if number else None, name)
+            batch = (*read[: number + 1], *batch[number + 1 :])
+        if not _has_rows(batch):
+            continue
+        shape = np.shape(batch[number]) if len(batch) > number else None
+        if shape is not None and not is_first and list(shape[1:]) != expected:  # `_check_batch` says more of the first
+            raise ValueError(_wrong_shape(name, shape, expected))
+        is_first = False
+        yield batch
 
 
 def _first_batch(batches: Iterable[Any], name: str) -> Any:
@@ -161,12 +176,12 @@ def _check_batch(model: Any, batch: Any, name: str, stream: bool = True) -> tupl
         raise ValueError(
             f"The distribution takes no condition, so the data are inputs alone, `fit(x)`; `{name}` has targets too."
         )
-    event = np.asarray(y if model.is_conditional else x)
+    event = tables.read(name, y if model.is_conditional else x).values
     expected = model.distribution.event_shape.as_list()
     if list(event.shape[1:]) != expected or not event.ndim:
         swapped = model.is_conditional and list(np.shape(tf.nest.flatten(x)[0]))[1:] == expected
         raise ValueError(
-            f"Events in `{name}` must have shape {['n', *expected]}; got {list(event.shape)}.".replace("'", "")
+            _wrong_shape(name, event.shape, expected)
             + (" The condition comes first, `fit(condition_inputs, x)`: are the two swapped?" if swapped else "")
         )
     if not len(event):
@@ -188,6 +203,10 @@ def _check_batch(model: Any, batch: Any, name: str, stream: bool = True) -> tupl
     return tf.nest.map_structure(lambda condition: condition[:first], conditions), event[:first]
 
 
+def _wrong_shape(name: str, shape: Any, expected: list[int]) -> str:
+    return f"Events in `{name}` must have shape {['n', *expected]}; got {list(shape)}.".replace("'", "")
+
+
 def checked_weights(name: str, value: Any, rows: int, zeros: bool = False) -> np.ndarray:
     """Weights [rows] or [rows, 1] as float64 [rows], of mean 1; they may be all zero if `zeros`.
 
@@ -195,9 +214,9 @@ def checked_weights(name: str, value: Any, rows: int, zeros: bool = False) -> np
       TypeError, ValueError: if they are no numbers, of another length, negative, not finite, or all zero.
     """
     try:
-        weights = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"`{name}` must be one number per row, [{rows}]; got {value!r}.") from None
+        weights = tables.read(name, value).values.astype(np.float64)
+    except TypeError as error:
+        raise TypeError(f"{error} It must be one number per row, [{rows}].") from None
     if weights.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"`{name}` must be one number per row, [{rows}]; got shape {list(weights.shape)}.")
     weights = weights.reshape(-1)

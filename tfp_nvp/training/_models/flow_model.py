@@ -108,6 +108,9 @@ class FlowModel(Queries, Files):
         self.distribution = distribution
         self.encoder = encoder
         self.schema = None if schema is None else checks.instance("schema", schema, Schema, "tfp_nvp.fit(x).schema")
+        event_shape, size = self.distribution.event_shape, None if self.schema is None else self.schema.size
+        if event_shape.rank == 1 and size not in (None, event_shape[0]):
+            raise ValueError(f"`schema` must be of the {event_shape[0]} columns of the distribution; it is of {size}.")
         self.nll_metric = keras.metrics.Mean(name="nll", dtype=dtype)
         self._guard = NonFiniteGuard()
         self.built = True
@@ -152,6 +155,10 @@ class FlowModel(Queries, Files):
                 'The model is not compiled: call `model.compile(optimizer="adam")` before `fit`. The loss is the '
                 "negative log-likelihood unless you give another."
             )
+        if batch_size is not None:
+            batch_size = checks.integer("batch_size", batch_size, 1)
+        if kwargs.get("validation_split"):
+            checks.number("validation_split", kwargs["validation_split"], checks.INNER_FRACTION)
         self._check_trainable()
         replicas.check_strategy(self.distribute_strategy)
         if kwargs.get("class_weight") is not None:
@@ -214,7 +221,7 @@ class FlowModel(Queries, Files):
           kwargs: as in Keras: `verbose`, `callbacks`, `steps`.
         """
         if isinstance(x, Iterator):
-            x = (batch for batch in as_batches(x))
+            x = (batch for batch in as_batches(self, x))
         if not isinstance(x, STREAMS):
             parts = x if isinstance(x, tuple) else (x,)
             if self.is_conditional and len(parts) != 2:

@@ -36,7 +36,7 @@ def load_model(
 
     Raises:
       OSError: if there is no such file.
-      ValueError: if it is no .keras file, or is refused.
+      ValueError: if it is no .keras file, damaged, or refused.
 
     >>> import tempfile, pathlib
     >>> from tfp_nvp import FlowModel, NICE
@@ -53,4 +53,8 @@ def load_model(
             read_config(path)
         except ValueError as error:
             raise ValueError(f"{path}: not a model that can be loaded: {error}") from error
-    return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    try:
+        return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    except Exception as error:  # of a damaged file, Keras and h5py raise many others than ValueError
+        reason = str(error).split("Exception encountered: ")[-1]  # which Keras writes after the whole config
+        raise ValueError(f"{path}: not a model that can be loaded: {' '.join(reason.split())[:500]}") from error

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp import checks
 from tfp_nvp._circle import wrapped_columns
+
+#: Fields with a value for each column of x.
+_BY_COLUMN = ("low", "high", "step", "origin", "edge_low", "edge_high", "periodic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Schema:
       edge_low, edge_high: the distance from a bound within which values are not told apart, 0 for none: some values
         lie on the bound, where a density has no value.
       periodic: whether the low and the high of a column are one point; () if none are.
+
+    Raises:
+      ValueError: if these contradict each other, as those of a broken file may.
     """
 
     columns: tuple[str, ...] | None = None
@@ -36,6 +44,27 @@ class Schema:
     edge_low: tuple[float, ...] = ()
     edge_high: tuple[float, ...] = ()
     periodic: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("columns", "condition_columns"):
+            names = getattr(self, name)
+            if names is not None and not (all(isinstance(each, str) for each in names) and _distinct(names)):
+                raise ValueError(f"`{name}` must be different names; got {checks.shown(names)}.")
+        for name in ("low", "high"):
+            _check_numbers(name, [0.0 if value is None else value for value in getattr(self, name)], -math.inf)
+        for name, least in (("step", 0.0), ("origin", -math.inf), ("edge_low", 0.0), ("edge_high", 0.0)):
+            _check_numbers(name, getattr(self, name), least)
+        sizes = {len(values) for values in (self.columns, *(getattr(self, name) for name in _BY_COLUMN)) if values}
+        if len(sizes) > 1 or len(self.low) != len(self.high):
+            raise ValueError(f"A schema must say the same of each column; it tells of {sorted(sizes)} columns.")
+        ends = [ends for ends in zip(self.low, self.high, strict=True) if None not in ends]
+        if not all(low < high for low, high in ends):  # type: ignore[operator]
+            raise ValueError(f"`low` must be below `high` in every column; got {self.low} and {self.high}.")
+
+    @property
+    def size(self) -> int | None:
+        """The number of columns of x; None if nothing is said of them."""
+        return next((len(values) for values in (self.columns, self.low, self.step) if values), None)
 
     @property
     def has_grid(self) -> bool:
@@ -131,3 +160,17 @@ class Schema:
         """The schema of `get_config`."""
         fields: dict[str, Any] = {name: None if value is None else tuple(value) for name, value in config.items()}
         return cls(**fields)
+
+
+def _distinct(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names)
+
+
+def _check_numbers(name: str, values: Any, least: float) -> None:
+    """Raises `ValueError` unless all are finite numbers of at least so much."""
+    for value in values:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (is_number and math.isfinite(value) and value >= least):
+            raise ValueError(
+                f"`{name}` must hold finite numbers{'' if least else ' of at least 0'}; got {checks.shown(value)}."
+            )

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from tfp_nvp import checks
 from tfp_nvp.training._tables.best_weights import BestWeights
 from tfp_nvp.training._tables.part import Part
 from tfp_nvp.training._tables.time_limit import TimeLimit
@@ -33,7 +33,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, folder: str | os.PathLike):
         super().__init__()
-        self._file = Path(folder) / FILE
+        self._file = checks.local_path("checkpoint_dir", folder) / FILE
         self._arrays: dict[str, np.ndarray] = {}
         self._state: dict[str, Any] = {}
         self._history: dict[str, list[float]] = {}

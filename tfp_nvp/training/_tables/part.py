@@ -113,12 +113,22 @@ def _read(name: str, value: Any, like: tuple[Any] | None) -> tuple[np.ndarray, t
 
 def _group_numbers(groups: Any, rows: int) -> np.ndarray:
     """Labels of any kind [rows] as integers [rows]."""
-    labels = np.asarray(groups)
+    labels = tables.read("groups", groups, of_numbers=False).values  # refuses masked labels
     if labels.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"`groups` must be one label per row, [{rows}]; got shape {list(labels.shape)}.")
     labels = labels.reshape(-1)
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("`groups` must not hold NaN, which equals nothing. Give such rows a label of their own.")
-    if labels.dtype == object:
-        labels = labels.astype(str)  # labels of several types have no order
-    return np.unique(labels, return_inverse=True)[1].reshape(-1)
+    if labels.dtype == object:  # labels of several types have no order, and 1 is not "1"
+        missing = [label is None or label != label for label in labels]
+        numbers: dict[Any, int] = {}
+        keys = [(isinstance(label, str), label) for label in labels]
+        found = np.asarray([numbers.setdefault(key, len(numbers)) for key in keys], int)
+    else:
+        missing = list(labels != labels)
+        found = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    if any(missing):
+        row = missing.index(True)
+        raise ValueError(
+            f"`groups` must not hold NaN or None, which equal nothing; row {row} has {labels[row]!s}. Give such rows a "
+            "label of their own."
+        )
+    return found
