@@ -68,17 +68,6 @@ def test_the_bijector_of_contributing_is_one(rng):
     assert [check.status for check in check_bijector(layer, rng.normal(size=[6, 3]), only=names)] == ["passed"] * 6
 
 
-@pytest.mark.slow
-def test_python_of_the_page_on_inference_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs" / "inference.md").read_text()
-    (block,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    namespace: dict = {"__name__": "inference"}
-    exec(compile(block, "docs/inference.md", "exec"), namespace)
-    assert namespace["samples"].shape == (1000, 2)
-    assert (np.abs(namespace["samples"]) <= 1.0).all()
-
-
 def run_page(name: str) -> dict[str, Any]:
     """Runs all Python of a page, and returns its names."""
     text = (ROOT / "docs" / f"{name}.md").read_text()
@@ -86,6 +75,15 @@ def run_page(name: str) -> dict[str, Any]:
     for block in re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
         exec(compile(block, f"docs/{name}.md", "exec"), namespace)
     return namespace
+
+
+@pytest.mark.slow
+def test_python_of_the_page_on_inference_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = run_page("inference")
+    assert namespace["samples"].shape == (1000, 2)
+    assert (np.abs(namespace["samples"]) <= 1.0).all()
+    assert namespace["losses"][-1] < namespace["losses"][0]
 
 
 def test_python_of_the_page_on_continuous_flows_runs():
