@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import lzma
 import math
 import os
 import sys
@@ -93,6 +94,7 @@ def read_config(path: str | os.PathLike) -> Any:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         KeyError,
         NotImplementedError,
         RecursionError,

@@ -139,10 +139,10 @@ def check_finite(
     what: str, name: str, value: np.ndarray, columns: Sequence[str] | None = None, dtype: Any = None
 ) -> None:
     """Raises `ValueError` with rows, and columns of a table, if a value is NaN or infinite, or is so in `dtype`."""
-    if value.dtype.kind not in "fc":
-        return
     if value.ndim and not len(value):
         raise ValueError(f"`{name}` has no rows.")
+    if value.dtype.kind not in "fc":
+        return
     largest = np.finfo(value.dtype if dtype is None else dtype).max
     if value.dtype.kind == "f" and value.size and -largest <= value.min() and value.max() <= largest:
         return  # no copy; a NaN would have been the least

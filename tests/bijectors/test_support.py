@@ -169,3 +169,18 @@ def test_an_edge_maps_closer_values_to_one_unit_of_z():
     layer = Support([0.0], [INF], log=[True], edge=([0.01], [0.0]))
     z = layer.inverse([[0.01], [0.005], [0.0]]).numpy().ravel()
     np.testing.assert_allclose(z, np.log(0.01) - [0.0, 0.5, 1.0], rtol=1e-6)
+
+
+def test_a_value_on_its_bound_counts_as_one_inside_and_keeps_its_derivative():
+    layer = Support([0.0, 0.0], [9.0, np.inf], on_bound=([0.25, 0.25], [0.25, 0.0]))
+    x, inside = tf.constant([[0.0, 0.0], [9.0, 0.0]]), tf.constant([[0.25, 0.25], [8.75, 0.25]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([x, inside])
+        z, log_det = layer.inverse_and_log_det(x)
+        right, right_log_det = layer.inverse_and_log_det(inside)
+    np.testing.assert_array_equal(z, right)
+    np.testing.assert_array_equal(log_det, right_log_det)
+    np.testing.assert_allclose(tape.gradient(z, x), tape.gradient(right, inside))
+    for wrong in ([-1.0, 0.0], [np.nan, 0.0], [9.0, 0.0]):
+        with pytest.raises(ValueError, match="`on_bound` must be distances within the bounds, at least 0; got"):
+            Support([0.0, 0.0], [9.0, np.inf], on_bound=(wrong, [0.0, 0.0]))

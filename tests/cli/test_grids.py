@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from tests.cli.conftest import call
+from tfp_nvp.cli import models
+from tfp_nvp.training import Schema
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +73,13 @@ def test_a_column_of_small_steps_beside_a_large_one_keeps_its_digits(tmp_path, r
     price = pd.read_csv(tmp_path / "drawn.csv", dtype={"price": str})["price"]
     assert len(set(price)) > 50
     assert price.str.len().max() <= len("-0.57")
+
+
+def test_a_grid_column_of_zeros_alone():
+    class Flow:
+        schema = Schema(low=(0.0,), high=(None,), step=(1.0,), origin=(0.0,))
+
+        def sample(self, size, seed, round):
+            return np.zeros([size, 1], np.float32)
+
+    np.testing.assert_array_equal(models.Model(Flow()).sample(3, seed=0), np.zeros([3, 1]))

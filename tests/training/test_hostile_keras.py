@@ -511,7 +511,7 @@ SCHEMA = {"low": [0.0, None], "high": [1.0, None], "step": [0.0, 0.01], "origin"
         ({"low": [2.0, None]}, "`low` must be below `high`"),
         ({"columns": ["a"]}, "tells of"),
         ({"columns": ["a", "a"]}, "`columns` must be different names"),
-        ({"columns": ["a", 3]}, "`columns` must be different names"),
+        ({"columns": ["a", 3]}, "`columns` must be names"),
         (
             {name: values[:1] for name, values in SCHEMA.items()},
             "must be of the 2 columns of the distribution; it is of 1",

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -230,14 +231,27 @@ def test_a_weighted_fit_of_a_condition(rng):
 
 
 def test_labels_of_groups_are_told_apart_by_value_and_type():
-    found = _group_numbers(np.array([1, "1", 1.0, "one", 2, "1"], object), 6)
-    assert found.tolist() == [0, 1, 0, 2, 3, 1]
+    labels = [1, "1", 1.0, "one", 2, "1"]
+    for given in (labels, tuple(labels), np.array(labels, object)):
+        assert _group_numbers(given, 6).tolist() == [0, 2, 0, 3, 1, 2]
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, np.datetime64("NaT")])
+def test_texts_are_numbered_alike_however_they_come(rng):
+    texts = np.array(["b", "a", "c"])[rng.integers(3, size=50)]
+    for given in (texts.tolist(), texts.astype(object), pd.Series(texts), pd.Series(texts, dtype="string")):
+        np.testing.assert_array_equal(_group_numbers(given, 50), _group_numbers(texts, 50))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, np.datetime64("NaT"), pd.NA])
 def test_a_missing_label_is_refused(missing):
-    with pytest.raises(ValueError, match="`groups` must not hold NaN or None, which equal nothing; row 1 has"):
-        _group_numbers(np.array(["a", missing, "b"], object), 3)
+    for labels in (["a", missing, "b"], np.array(["a", missing, "b"], object), pd.Series(["a", missing, "b"])):
+        with pytest.raises(ValueError, match="`groups` must not hold NaN or None, which equal nothing; row 1 has"):
+            _group_numbers(labels, 3)
+
+
+def test_labels_that_are_none_are_refused():
+    with pytest.raises(TypeError, match="`groups` must hold labels such as numbers or text: unhashable"):
+        _group_numbers(pd.Series([["a"], ["b"]]), 2)
 
 
 @pytest.mark.parametrize("argument", ["groups", "sample_weight"])

@@ -137,9 +137,22 @@ def test_batches_of_what_is_no_number_are_refused_by_name(place, spoiled, error,
 
 
 @pytest.mark.parametrize("kind", ["lists", "frames"])
-def test_batches_of_lists_and_frames_are_arrays(kind, make_model, x):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_of_lists_and_frames_are_arrays(weighted, kind, make_model, x):
+    """The first hold integers, which must not make integers of the others."""
     pd = pytest.importorskip("pandas")
-    parts = [part.tolist() if kind == "lists" else pd.DataFrame(part) for part in np.split(x, 4)]
+    values = np.concatenate([np.round(x[:128]), x[128:]])
+    parts, weights = np.split(values, 4), np.split(np.linspace(0.5, 1.5, len(x)), 4)
+    plain = make_model()
+    pairs = list(zip(parts, weights, strict=True))
+    plain.fit(((part, part, weight) if weighted else (part,) for part, weight in pairs), verbose=0)
+    makes = (lambda part: part.tolist()) if kind == "lists" else pd.DataFrame
+    batches = [makes(part.astype(int)) if i < 2 else makes(part) for i, part in enumerate(parts)]
     model = make_model()
-    model.fit(iter(parts), epochs=1, verbose=0)
-    np.testing.assert_allclose(model.predict(iter(parts), verbose=0), model.log_prob(x), rtol=1e-4)
+    lists = [weight.tolist() for weight in weights]
+    pairs = list(zip(batches, lists, strict=True))
+    model.fit(((batch, batch, weight) if weighted else batch for batch, weight in pairs), verbose=0)
+    for value, wanted in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-6)
+    if not weighted:
+        np.testing.assert_allclose(model.predict(iter(batches), verbose=0), model.log_prob(values), rtol=1e-4)

@@ -35,9 +35,9 @@ class Quantile(Bijector):
       dtype: of values.
 
     Beyond [0, 1] (by more than 1e-6) the log-det is −inf: the density is zero there. z lies between those of the
-    numbers next to 0 and to 1: −87 and, where the last bin has no more than the `smoothing`, 20 in float32, −708 and 40
-    in float64. Beyond, both directions are constant, and x is never 0 or 1. Close to 1, k spacings of floating-point
-    numbers from it, rounding x moves z by some 1 / 2k, 0.41 at most.
+    numbers next to 0 and to 1: in float32 −87 or, where the first bin is dense, up to log n more, and 20 where the last
+    bin has no more than the `smoothing`; in float64 −708 and 40. Beyond, both directions are constant, and x is never 0
+    or 1. Close to 1, k spacings of floating-point numbers from it, rounding x moves z by some 1 / 2k, 0.41 at most.
 
     Raises:
       ValueError: if an argument is out of its range.

@@ -84,6 +84,9 @@ class Support(Bijector):
             raise ValueError(f"`low` must be below `high` in every element; got {low} and {high}.")
         if not ((scale > 0) & np.isfinite(scale)).all():
             raise ValueError(f"`scale` must be positive; got {scale}.")
+        for inside in on_bound:
+            if not ((inside >= 0.0) & np.isfinite(inside) & (inside < high - low)).all():
+                raise ValueError(f"`on_bound` must be distances within the bounds, at least 0; got {inside}.")
         super().__init__(event_shape=low.shape, dtype=dtype, name=name)
         self._low, self._high = (end.astype(self.dtype.as_numpy_dtype) for end in (low, high))
         self._refuse_narrow(scale)
@@ -163,7 +166,8 @@ class Support(Bijector):
         outside = tf.reduce_any((x < self._low) | (x > self._high), axis=-1)
         for bound, distance, sign in zip((self._low, self._high), self._on_bound, (1.0, -1.0), strict=True):
             if distance.any():
-                x = tf.where(tf.equal(x, bound) & (distance > 0.0), bound + (sign * distance).astype(bound.dtype), x)
+                inwards = tf.constant(sign * distance, x.dtype)
+                x += tf.where(tf.equal(x, bound), inwards, tf.zeros_like(x))
         x = clamp(x, self._least, self._most)
         z, log_slope = x, tf.zeros_like(x)
         for piece in self._pieces:

@@ -140,8 +140,8 @@ class Model:
         if round and self.schema is not None and self.schema.has_grid:
             samples = self.schema.round(samples.astype(np.float64)).numpy()
             for i in np.flatnonzero(self.schema.step):
-                digits = 12 - int(np.ceil(np.log10(np.abs(samples[..., i]).max() + 1e-300)))
-                samples[..., i] = np.round(samples[..., i], digits)  # 0.57, not 0.5700000000000001
+                largest = np.maximum(np.abs(samples[..., i]).max(), self.schema.step[i])
+                samples[..., i] = np.round(samples[..., i], 12 - int(np.ceil(np.log10(largest))))  # 0.57, not 0.5700…01
         return samples if condition is None else np.swapaxes(samples, 0, 1)
 
     def about(self) -> dict[str, Any]:

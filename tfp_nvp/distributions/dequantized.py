@@ -218,7 +218,8 @@ class Dequantized(Bound):
 
     def as_integers(self, x: Any, name: str = "x") -> tf.Tensor:
         """`x` as int32 [..., *event]; in eager mode its values are checked."""
-        x = tf.convert_to_tensor(x if tf.is_tensor(x) else tables.read(name, x).values)
+        of_tensors = any(map(tf.is_tensor, tf.nest.flatten(x)))
+        x = tf.convert_to_tensor(x if of_tensors else tables.read(name, x).values)
         shape = self.event_shape
         x = ensure_ends_in(name, x, shape, f"the event shape {shape.as_list()}", self.name)
         if tf.executing_eagerly():

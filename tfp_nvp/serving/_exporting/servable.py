@@ -28,12 +28,13 @@ from tfp_nvp.serving._exporting.verify import verify as verify_folder
 from tfp_nvp.serving._exporting.warmup import write_warmup
 from tfp_nvp.serving._exporting.weights import halved, reading
 from tfp_nvp.serving._folders.model_card import MARK
+from tfp_nvp.training._models.data import rows_at_once
 
 _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 _FINER = 10  # solvers whose error is measured are compared with ones so many times as fine
 _ESTIMATE_ROWS, _ESTIMATE_DRAWS = 64, 16  # by which the bias of estimated log-densities is measured
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of log_prob, for the card
-_FEWEST_ROWS, _MOST_ROWS = 100, 4096  # by which they are measured
+_FEWEST_ROWS, _MOST_ROWS, _MOST_CHUNKS = 100, 4096, 8  # by which they are measured
 
 
 class Servable:
@@ -133,8 +134,9 @@ class Servable:
         if flow is not None and flow.bijector.accuracy:
             inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_ESTIMATE_ROWS)
             self.solver_error = _solver_error(self.signatures["log_prob"], inputs)
-        if warmup is not None and len(warmup) >= _FEWEST_ROWS:
-            inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_MOST_ROWS)
+        has_condition = condition is not None or self.parts.fittable.condition_shape is None
+        if warmup is not None and has_condition and len(warmup) >= _FEWEST_ROWS:
+            inputs = inputs_for(self.parts, {"log_prob": self.signatures["log_prob"]}, warmup, condition, _MOST_ROWS)
             self.log_prob = _log_prob(expected["log_prob"], inputs)
 
     def save(self, folder: Path) -> None:
@@ -192,14 +194,20 @@ def _rounding(
 
 
 def _log_prob(signature: Signature, inputs: dict[str, np.ndarray]) -> dict[str, Any] | None:
-    """Measures quantiles of log_prob, in nats, for the card; None if fewer rows than are needed have a condition."""
-    log_prob = run(signature, inputs)["log_prob"].astype(np.float64)
-    if len(log_prob) < _FEWEST_ROWS or not np.isfinite(log_prob).all():
+    """Measures quantiles of log_prob, in nats, for the card; None if there are too few rows, or one is not finite.
+
+    By chunks, and in no more than so many that large events take some seconds.
+    """
+    at_once = rows_at_once(inputs["x"].shape[1:])
+    starts = range(0, min(len(inputs["x"]), _MOST_CHUNKS * at_once), at_once)
+    chunks = ({name: rows[start : start + at_once] for name, rows in inputs.items()} for start in starts)
+    values = np.concatenate([run(signature, chunk)["log_prob"] for chunk in chunks]).astype(np.float64)
+    if len(values) < _FEWEST_ROWS or not np.isfinite(values).all():
         return None
-    quantiles = np.quantile(log_prob, _QUANTILES)
+    quantiles = np.quantile(values, _QUANTILES)
     return {
-        "rows": len(log_prob),
-        "mean": float(log_prob.mean()),
+        "rows": len(values),
+        "mean": float(values.mean()),
         "quantiles": {f"{level:g}": float(value) for level, value in zip(_QUANTILES, quantiles, strict=True)},
     }
 

@@ -68,7 +68,7 @@ def map_samples(
     """
     if not tf.executing_eagerly():
         return function(sample_shape, seed, condition)
-    sizes = sample_shape.numpy() if tf.is_tensor(sample_shape) else sample_shape
+    sizes = tf.nest.map_structure(lambda size: size.numpy() if tf.is_tensor(size) else size, sample_shape)
     shape = checks.shape("sample_shape", sizes, least=0)
     count = _rows_of(condition, condition_rank)
     at_once, samples = rows_at_once(event_shape), math.prod(shape) * (count or 1)

@@ -70,7 +70,7 @@ def checked_data(model: Any, x: Any, y: Any, name: str, sample_weight: Any = Non
       ValueError: for a missing or unexpected `y`, a wrong event shape, NaN or infinite values.
     """
     if isinstance(x, Iterator):
-        batches = as_batches(model, x, name)
+        batches = as_batches(model, x, name, but_first=True)
         first = _first_batch(batches, name)
         x, rows = (batch for batch in itertools.chain([first], batches)), _check_batch(model, first, name)
     elif isinstance(x, tf.data.Dataset):
@@ -100,13 +100,19 @@ def checked_validation(data: Any) -> tuple[Any, Any, Any]:
     return (*parts, None, None)[:3]
 
 
-def as_batches(model: Any, stream: Iterator[Any], name: str = "x") -> Iterator[Any]:
-    """Yields the batches that have rows, as the tuples of arrays that Keras takes.
+def as_batches(model: Any, stream: Iterator[Any], name: str = "x", *, but_first: bool = False) -> Iterator[Any]:
+    """Yields the batches that have rows, as the tuples of arrays that Keras takes, in the model's dtypes.
+
+    Args:
+      model: a `FlowModel`.
+      stream: of batches.
+      name: of the argument, for messages.
+      but_first: whether the shape of the first batch is checked elsewhere.
 
     Raises:
       TypeError, ValueError: for values that are no numbers, and events of another shape than the model's.
     """
-    expected, is_first = model.distribution.event_shape.as_list(), True
+    expected, is_checked = model.distribution.event_shape.as_list(), not but_first
     for batch in stream:
         if isinstance(batch, list) and any(hasattr(part, "shape") for part in batch):
             batch = tuple(batch)
@@ -114,14 +120,18 @@ def as_batches(model: Any, stream: Iterator[Any], name: str = "x") -> Iterator[A
             batch = (batch,)
         number = 1 if model.is_conditional else 0  # of the part with the events; one part alone may hold both
         if len(batch) > number:
-            read = _read(model, batch[0], batch[1] if number else None, name)
-            batch = (*read[: number + 1], *batch[number + 1 :])
+            # Keras takes the dtypes of the first batches for those of all.
+            inputs, targets = _read(model, batch[0], batch[1] if len(batch) > 1 else None, name, cast=True)
+            if len(batch) > 2 and not model.is_conditional:  # (x, x, weights)
+                targets = inputs
+            weights = (_read_weights(f"sample_weight of {name}", part) for part in batch[2:])
+            batch = (*(inputs, targets)[: len(batch)], *weights)
         if not _has_rows(batch):
             continue
         shape = np.shape(batch[number]) if len(batch) > number else None
-        if shape is not None and not is_first and list(shape[1:]) != expected:  # `_check_batch` says more of the first
+        if shape is not None and is_checked and list(shape[1:]) != expected:
             raise ValueError(_wrong_shape(name, shape, expected))
-        is_first = False
+        is_checked = True
         yield batch
 
 
@@ -157,13 +167,17 @@ def rows_at_once(event_shape: Any) -> int:
     return max(32, 2**18 // max(1, math.prod(event_shape)))
 
 
-def _read(model: Any, x: Any, y: Any, name: str) -> tuple[Any, Any]:
+def _read(model: Any, x: Any, y: Any, name: str, *, cast: bool = False) -> tuple[Any, Any]:
     """The data as arrays, in the model's order of columns."""
     if not model.is_conditional:
-        return model._accepts.events(x, name, cast=False), y
-    return model._accepts.condition(x, name, batch=True, cast=False), (
-        None if y is None else model._accepts.events(y, name, cast=False)
+        return model._accepts.events(x, name, cast=cast), y
+    return model._accepts.condition(x, name, batch=True, cast=cast), (
+        None if y is None else model._accepts.events(y, name, cast=cast)
     )
+
+
+def _read_weights(name: str, value: Any) -> Any:
+    return value if value is None or tf.is_tensor(value) else tables.read(name, value).values
 
 
 def _check_batch(model: Any, batch: Any, name: str, stream: bool = True) -> tuple[Any, np.ndarray]:

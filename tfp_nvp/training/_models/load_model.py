@@ -55,6 +55,10 @@ def load_model(
             raise ValueError(f"{path}: not a model that can be loaded: {error}") from error
     try:
         return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    except MemoryError:
+        raise
     except Exception as error:  # of a damaged file, Keras and h5py raise many others than ValueError
         reason = str(error).split("Exception encountered: ")[-1]  # which Keras writes after the whole config
-        raise ValueError(f"{path}: not a model that can be loaded: {' '.join(reason.split())[:500]}") from error
+        reason = " ".join(reason.split()) or type(error).__name__
+        shown = reason if len(reason) <= 600 else f"{reason[:300]} … {reason[-300:]}"
+        raise ValueError(f"{path}: not a model that can be loaded: {shown}") from error

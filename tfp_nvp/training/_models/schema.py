@@ -48,8 +48,10 @@ class Schema:
     def __post_init__(self) -> None:
         for name in ("columns", "condition_columns"):
             names = getattr(self, name)
-            if names is not None and not (all(isinstance(each, str) for each in names) and _distinct(names)):
-                raise ValueError(f"`{name}` must be different names; got {checks.shown(names)}.")
+            if names is not None and not all(isinstance(each, str) for each in names):
+                raise ValueError(f"`{name}` must be names; got {checks.shown(names)}.")
+        if self.columns is not None and len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"`columns` must be different names; got {checks.shown(self.columns)}.")
         for name in ("low", "high"):
             _check_numbers(name, [0.0 if value is None else value for value in getattr(self, name)], -math.inf)
         for name, least in (("step", 0.0), ("origin", -math.inf), ("edge_low", 0.0), ("edge_high", 0.0)):
@@ -160,10 +162,6 @@ class Schema:
         """The schema of `get_config`."""
         fields: dict[str, Any] = {name: None if value is None else tuple(value) for name, value in config.items()}
         return cls(**fields)
-
-
-def _distinct(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names)
 
 
 def _check_numbers(name: str, values: Any, least: float) -> None:

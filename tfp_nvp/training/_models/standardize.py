@@ -45,9 +45,8 @@ class Standardize(keras.layers.Layer):
         scale = tf.constant(self.scale, inputs.dtype)
         z = (inputs - tf.constant(self.center, inputs.dtype)) / tf.where(scale > 0, scale, 1.0)
         z = tf.where(tf.constant(self.heavy) > 0, asinh(z), z)
-        z = tf.where(
-            tf.math.is_finite(inputs), z, tf.constant(np.nan, z.dtype)
-        )  # of what is no number nothing is known
+        # ±inf and NaN give NaN.
+        z = tf.where(tf.math.is_finite(inputs), z, tf.constant(np.nan, z.dtype))
         return tf.where(scale > 0, z, tf.zeros_like(z))
 
     def get_build_config(self) -> dict[str, Any]:

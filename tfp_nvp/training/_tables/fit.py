@@ -131,7 +131,7 @@ def fit(
     >>> model.sample(5, seed=1).shape
     TensorShape([5, 2])
     """
-    _check_options(verbose, callbacks, plan)
+    callbacks = _checked_options(verbose, callbacks, plan)
     limit = None if time_limit is None else TimeLimit(time_limit)
     checkpoint = None if checkpoint_dir is None else Checkpoint(checkpoint_dir)
     seed = checks.seed_or_random("seed", checkpoint.seed if seed is None and checkpoint is not None else seed)
@@ -170,14 +170,14 @@ def fit(
     return model
 
 
-def _check_options(verbose: Any, callbacks: Any, plan: Any) -> None:
+def _checked_options(verbose: Any, callbacks: Any, plan: Any) -> list[keras.callbacks.Callback]:
+    """The callbacks in a list, after a check of what is no data."""
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f'`verbose` must be 0, 1, 2 or "auto"; got {checks.shown(verbose)}.')
-    checks.sequence(
-        "callbacks", callbacks, keras.callbacks.Callback, "Keras callbacks, such as [keras.callbacks.CSVLogger(file)]"
-    )
     if plan is not None:
         checks.instance("plan", plan, Plan, "tfp_nvp.training.plan_for(1000, 5)")
+    example = "Keras callbacks, such as [keras.callbacks.CSVLogger(file)]"
+    return checks.sequence("callbacks", callbacks, keras.callbacks.Callback, example)
 
 
 def _warn_of_ignored(train: Part) -> None:

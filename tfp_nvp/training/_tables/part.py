@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from typing import Any
 
 import numpy as np
@@ -113,15 +114,22 @@ def _read(name: str, value: Any, like: tuple[Any] | None) -> tuple[np.ndarray, t
 
 def _group_numbers(groups: Any, rows: int) -> np.ndarray:
     """Labels of any kind [rows] as integers [rows]."""
+    if isinstance(groups, (list, tuple)) and not any(map(np.ndim, groups)):  # NumPy would make text of all labels
+        groups, labels = np.empty(len(groups), object), groups
+        groups[:] = labels
     labels = tables.read("groups", groups, of_numbers=False).values  # refuses masked labels
     if labels.shape not in ((rows,), (rows, 1)):
         raise ValueError(f"`groups` must be one label per row, [{rows}]; got shape {list(labels.shape)}.")
     labels = labels.reshape(-1)
-    if labels.dtype == object:  # labels of several types have no order, and 1 is not "1"
-        missing = [label is None or label != label for label in labels]
-        numbers: dict[Any, int] = {}
-        keys = [(isinstance(label, str), label) for label in labels]
-        found = np.asarray([numbers.setdefault(key, len(numbers)) for key in keys], int)
+    if labels.dtype == object:
+        missing = [label is None or type(label).__name__ in ("NAType", "NaTType") or label != label for label in labels]
+        keys = [(_kind(label), label) for label in labels]
+        try:
+            in_order = sorted(set(keys), key=lambda key: (key[0], str(key[1])))
+        except TypeError as error:
+            raise TypeError(f"`groups` must hold labels such as numbers or text: {error}.") from None
+        number = {key: i for i, key in enumerate(in_order)}
+        found = np.asarray([number[key] for key in keys], int)
     else:
         missing = list(labels != labels)
         found = np.unique(labels, return_inverse=True)[1].reshape(-1)
@@ -132,3 +140,11 @@ def _group_numbers(groups: Any, rows: int) -> np.ndarray:
             "label of their own."
         )
     return found
+
+
+def _kind(label: Any) -> str:
+    """What tells labels apart besides their value: 1 is 1.0, and not "1"."""
+    return next(
+        (name for name, kind in (("number", numbers.Number), ("text", str)) if isinstance(label, kind)),
+        type(label).__name__,
+    )
