@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -96,3 +96,8 @@ def _ending_in(event: tf.TensorShape, value: tf.Tensor) -> tf.Tensor:
     if not event.is_fully_defined():
         value.set_shape(tf.TensorShape([None] * (value.shape.rank - event.rank)).concatenate(event))
     return value
+
+
+def rows_at_once(event_shape: Any) -> int:
+    """The number of rows with 2¹⁸ numbers, at least 32: few calls, and little memory."""
+    return max(32, 2**18 // max(1, math.prod(event_shape)))

@@ -28,7 +28,7 @@ from tfp_nvp.serving._exporting.verify import verify as verify_folder
 from tfp_nvp.serving._exporting.warmup import write_warmup
 from tfp_nvp.serving._exporting.weights import halved, reading
 from tfp_nvp.serving._folders.model_card import MARK
-from tfp_nvp.training._models.data import rows_at_once
+from tfp_nvp.shapes import rows_at_once
 
 _ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
 _FINER = 10  # solvers whose error is measured are compared with ones so many times as fine

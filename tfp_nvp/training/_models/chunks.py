@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
-from tfp_nvp.training._models.data import rows_at_once
+from tfp_nvp.shapes import rows_at_once
 
 
 def map_rows(

@@ -162,11 +162,6 @@ class Rows(keras.utils.PyDataset):
         return tf.nest.map_structure(lambda array: np.asarray(array[rows]), self._arrays)
 
 
-def rows_at_once(event_shape: Any) -> int:
-    """The number of rows with 2¹⁸ numbers, at least 32: few calls, and little memory."""
-    return max(32, 2**18 // max(1, math.prod(event_shape)))
-
-
 def _read(model: Any, x: Any, y: Any, name: str, *, cast: bool = False) -> tuple[Any, Any]:
     """The data as arrays, in the model's order of columns."""
     if not model.is_conditional:

@@ -17,6 +17,7 @@ from tfp_nvp._estimates import drawn_from
 from tfp_nvp._watch import report_step, watch_steps
 from tfp_nvp.distributions._base import STOCK_TRANSFORMED, data_range_of
 from tfp_nvp.distributions.fittable import as_fittable
+from tfp_nvp.shapes import rows_at_once
 from tfp_nvp.training._models import replicas
 from tfp_nvp.training._models.data import (
     STREAMS,
@@ -26,7 +27,6 @@ from tfp_nvp.training._models.data import (
     checked_data,
     checked_validation,
     event_and_condition,
-    rows_at_once,
 )
 from tfp_nvp.training._models.files import Files
 from tfp_nvp.training._models.fit_optimizer import start_schedule, steps_to_come
