@@ -51,8 +51,9 @@ class Columns:
     center: np.ndarray  # median
     scale: np.ndarray  # robust standard deviation
     log: np.ndarray  # bool: whether the distance from a single bound goes through a logarithm
-    edge: tuple[np.ndarray, np.ndarray]  # distances from the bounds within which values are not told apart, 0 for none;
-    # of a discrete column half of the cell of a value on the bound, so that log_prob of this value is that of the cell
+    # Distances from the bounds within which values are not told apart, 0 for none; of a discrete column half of the
+    # cell of a value on the bound, whose noise then is no tail.
+    edge: tuple[np.ndarray, np.ndarray]
     heavy: np.ndarray  # bool: whether tails are tamed, after the bounds are mapped away
     origin: np.ndarray  # a value of a discrete column, 0 for a continuous one
     periodic: np.ndarray  # bool: whether low and high are one point
@@ -61,7 +62,7 @@ class Columns:
     def schema(self) -> Schema:
         """What the model keeps of the columns."""
         low, high = (tuple(float(v) if np.isfinite(v) else None for v in end) for end in (self.low, self.high))
-        # Noise keeps the values of a grid off its bounds; those of other columns get noise near them.
+        # Values near a bound get noise over the edge; those of a grid have that of their step.
         numbers = (self.step, self.origin, *(np.where(self.step > 0, 0.0, edge) for edge in self.edge))
         step, origin, edge_low, edge_high = (tuple(map(float, values)) for values in numbers)
         periodic = tuple(map(bool, self.periodic))
@@ -169,7 +170,7 @@ def _with_tails(
     columns: Columns, x: np.ndarray, dtype: Any, weight: np.ndarray | None, names: tuple[str, ...] | None
 ) -> Columns:
     """Chooses the maps of single bounds and of heavy tails, and the edges of bounds that values lie on."""
-    if columns.step.any():  # a value on a bound is no tail
+    if columns.step.any():  # as they are fitted: a value on a bound would be a tail
         x = columns.schema().with_noise(x, (0, 0)).numpy()
     z = x
     if columns.is_bounded.any():
