@@ -48,6 +48,33 @@ def test_the_optimizer_of_fit_decays_kernels_alone_after_loading_too():
     assert all((np.asarray(variable) == 0).all() for variable in optimizer.variables)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_decay": 0.3}, {"weight_decay": 0.3, "use_ema": True, "ema_momentum": 0.8}]
+)
+def test_a_step_is_that_of_keras_adamw(dtype, options, rng):
+    """Up to the rounding of sums in another order, some ulp in a step."""
+    values = [rng.normal(size=[3, 2]), rng.normal(size=[2])]
+
+    def trained(optimizer_class):
+        optimizer = optimizer_class(cosine_schedule(0.1, 10), global_clipnorm=1.0, **options)
+        kernel, bias = (keras.Variable(v, dtype=dtype, name=n) for v, n in zip(values, ["kernel", "bias"], strict=True))
+        if optimizer_class is keras.optimizers.AdamW:
+            optimizer.exclude_from_weight_decay(var_list=[bias])
+
+        @tf.function
+        def step(number):
+            gradients = [tf.cos(3.0 * number + v.value) * 10.0**number for v in (kernel, bias)]
+            optimizer.apply(gradients, [kernel, bias])
+
+        for number in range(-4, 4):
+            step(tf.constant(number, dtype))
+        return [kernel, bias, *optimizer.variables]
+
+    for ours, keras_own in zip(trained(FitOptimizer), trained(keras.optimizers.AdamW), strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-6)  # the rates' own float32
+
+
 def test_a_spent_schedule_of_ones_own_is_told(make_flow, x):
     model = nvp.FlowModel(make_flow())
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, 8)))

@@ -43,27 +43,26 @@ class NonFiniteGuard:
     ) -> None:
         """Applies one step, if it is finite and of some rows. `steps` are the values and log-dets of the layers."""
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-        gradients = [g for g, _ in pairs]
-        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
-        tests = [loss] if scaling else [loss, *gradients]
-        self._places, tensors = ["the data"], [tf.nest.flatten(inputs)]
+        parts: list[tuple[str, list[Any]]] = [("the data", tf.nest.flatten(inputs))]
         if weights is not None:
-            self._places.append("the sample weights, of which a negative one counts as NaN")
-            tensors.append([weights])
+            parts.append(("the sample weights, of which a negative one counts as NaN", [weights]))
         for number, step in enumerate(steps, 1):
-            self._places.append(f"layer {number} of {len(steps)} on the way from the data, `{step.bijector.name}`")
-            tensors.append([step.value, step.log_det])
-        for gradient, variable in pairs:
-            self._places.append(f"the gradient of `{variable.path}`")
-            tensors.append([gradient])
-        self._places.append("the loss")
+            name = f"layer {number} of {len(steps)} on the way from the data, `{step.bijector.name}`"
+            parts.append((name, [step.value, step.log_det]))
+        of_gradients = [_all_finite([gradient]) for gradient, _ in pairs]
+        of_loss = _all_finite([loss])
+        self._places = [name for name, _ in parts]
+        self._places += [f"the gradient of `{variable.path}`" for _, variable in pairs] + ["the loss"]
 
+        scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
+        tests = [of_loss] if scaling else [of_loss, *of_gradients]
         alike = _of_one_dtype(pairs)
         has_rows = replicas.total(tf.shape(tf.nest.flatten(inputs)[0])[0]) > 0
-        is_finite = replicas.total(tf.cast(~_all_finite(tests), tf.int32)) == 0
+        is_finite = replicas.total(tf.cast(~tf.reduce_all(tests), tf.int32)) == 0
 
         def note() -> None:
-            counts = replicas.total(tf.cast([~_all_finite(group) for group in tensors], tf.int32))
+            flags = [*(_all_finite(tensors) for _, tensors in parts), *of_gradients]
+            counts = replicas.total(tf.cast(~tf.stack(flags), tf.int32))
             failed = tf.concat([counts > 0, [True]], 0)  # the loss is the last place
             place = tf.cast(tf.argmax(tf.cast(failed, tf.int32)), tf.int32)
             is_first = ~is_finite & has_rows & (self._first < 0)
@@ -108,7 +107,9 @@ def _of_one_dtype(pairs: list[tuple[tf.Tensor, Any]]) -> list[tuple[tf.Tensor, A
 
 def _all_finite(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     flags = [tf.reduce_all(tf.math.is_finite(t)) for t in map(_dense, tensors) if t.dtype.is_floating]
-    return tf.reduce_all(tf.stack(flags)) if flags else tf.constant(True)
+    if not flags:
+        return tf.constant(True)
+    return flags[0] if len(flags) == 1 else tf.reduce_all(flags)
 
 
 def _dense(value: Any) -> tf.Tensor:
