@@ -116,7 +116,12 @@ def fitted(tmp_path_factory) -> tuple[Path, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "imports", ["import tfp_nvp, keras", "import keras, tfp_nvp", "import tfp_nvp, tensorflow, keras"]
+    "imports",
+    [
+        "import keras, tfp_nvp",
+        pytest.param("import tfp_nvp, keras", marks=pytest.mark.exhaustive),
+        pytest.param("import tfp_nvp, tensorflow, keras", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_a_keras_file_is_loaded_after_an_import_alone(imports: str, fitted, tmp_path):
     folder, expected = fitted

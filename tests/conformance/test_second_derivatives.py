@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import BIJECTORS, DISTRIBUTIONS, Case, built, data
+from tests.conformance.cases import BIJECTORS, DISTRIBUTIONS, Case, built, data, each
 
 #: Central differences of a gradient in float64: errors of STEP² and of 1e-16 / STEP, times third derivatives.
 STEP, TOLERANCE = 1e-5, 1e-5
@@ -43,7 +43,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each(CASES))
 def test_second_derivatives_are_differences_of_first_ones(case: Case):
     module = built(case, "float64")
     variables = list(module.trainable_variables)

@@ -3,10 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from tests.conformance.cases import BIJECTORS, Case, built, data
+from tests.conformance.cases import BIJECTORS, Case, built, data, each
 
 
-@pytest.mark.parametrize("case", BIJECTORS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", each(BIJECTORS))
 def test_only_the_number_of_rows_is_unknown(case: Case):
     bijector, (x, condition) = built(case), data(case)
     keywords = {} if condition is None else {"condition": condition}

@@ -111,7 +111,13 @@ def test_glow_digits(tmp_path):
     assert (tmp_path / "glow_digits.png").stat().st_size > 10_000
 
 
-def test_mnist(tmp_path):
+def test_mnist(tmp_path, monkeypatch):
+    """With two groups of sub-images for sixteen, whose graphs take minutes."""
+
+    def small(event_shape, **arguments):
+        return nvp.SubscaleFlow(event_shape, factor=2, num_groups=2, num_blocks=1, **arguments)
+
+    monkeypatch.setattr(nvp.SubscaleFlow, "preset", small)
     found = main_of("09_mnist")(steps=20, hidden_units=4, out=str(tmp_path))
     assert found["bits"] < 8.0
     assert found["served"] == pytest.approx(found["bits"], abs=0.2)

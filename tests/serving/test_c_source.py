@@ -20,7 +20,7 @@ from tfp_nvp.training import AnomalyDetector, FlowModel, Schema
 from tfp_nvp.transformers import RationalQuadratic
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-ARM = shutil.which("aarch64-linux-gnu-gcc") or shutil.which("arm-linux-gnueabihf-gcc")
+ARM, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 
 SMALL = {"num_layers": 1, "seed": 0, "dtype": "float64"}
@@ -116,10 +116,68 @@ def test_the_file_beside_the_saved_model(tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.skipif(ARM is None, reason="no cross compiler for ARM")
-def test_it_compiles_for_arm(tmp_path):
-    (tmp_path / "model.c").write_text(c_source("model", signatures(served(MODELS["real_nvp"]()))))
-    subprocess.run([ARM, "-std=c99", "-c", "model.c"], cwd=tmp_path, check=True)
+#: A program that prints two densities of `model.c`, of the numbers it is given.
+MAIN = """\
+#include <stdio.h>
+#include <stdlib.h>
+void model_log_prob(size_t n, const float *x, const float *condition, float *out_log_prob);
+int main(int count, char **numbers) {
+    float in[10], out[2];
+    for (int i = 1; i < count; ++i) in[i - 1] = strtof(numbers[i], 0);
+    model_log_prob(2, in, in + 6, out);
+    printf("%.9g %.9g", out[0], out[1]);
+}
+"""
+
+#: The same by a module of WebAssembly that imports nothing.
+SCRIPT = """\
+WebAssembly.instantiate(require("fs").readFileSync("model.wasm"), {}).then(({ instance }) => {
+  const { memory, model_log_prob, __heap_base } = instance.exports;
+  const start = __heap_base.value;
+  memory.grow(1);
+  new Float32Array(memory.buffer, start, 10).set(process.argv.slice(2).map(Number));
+  model_log_prob(2, start, start + 24, start + 40);
+  console.log(...new Float32Array(memory.buffer, start + 40, 2));
+});
+"""
+WASM = [shutil.which("clang") or "clang", "--target=wasm32-wasi", "-nostartfiles", "-Wl,--no-entry"]
+
+
+def has_wasm():
+    """Whether there is a compiler to WebAssembly with a libm, and a Node.js to run what it makes."""
+    if not (shutil.which("clang") and shutil.which("wasm-ld") and shutil.which("node")):
+        return False
+    command = [*WASM, "-x", "c", "-", "-o", "/dev/null", "-lm"]
+    return not subprocess.run(command, input=b"#include <math.h>", capture_output=True, check=False).returncode
+
+
+def densities_elsewhere(folder, *commands):
+    """Runs commands in a folder with `model.c`, the last one with numbers; compares what it prints with Python."""
+    model = shaken(nvp.RealNVP([3], hidden_units=[4], condition_shape=[2], **SMALL | {"dtype": "float32"}))
+    (folder / "model.c").write_text(c_source("model", signatures(served(model))))
+    (folder / "main.c").write_text(MAIN)
+    (folder / "main.js").write_text(SCRIPT)
+    x, condition = np.linspace(-2.0, 3.0, 6, dtype="f4"), np.linspace(-1.0, 1.0, 4, dtype="f4")
+    *compiling, running = commands
+    for command in compiling:
+        subprocess.run(command, cwd=folder, check=True)
+    numbers = [str(number) for number in (*x, *condition)]
+    printed = subprocess.run([*running, *numbers], cwd=folder, check=True, capture_output=True, text=True).stdout
+    expected = model.log_prob(x.reshape(2, 3), condition=condition.reshape(2, 2))
+    np.testing.assert_allclose([float(word) for word in printed.split()], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not (ARM and QEMU), reason="no cross compiler for ARM, or no emulator")
+def test_it_runs_on_arm(tmp_path):
+    compile_it = [ARM, "-std=c99", "-O1", "-static", "model.c", "main.c", "-o", "model", "-lm"]
+    densities_elsewhere(tmp_path, compile_it, [QEMU, "./model"])
+
+
+@pytest.mark.skipif(not has_wasm(), reason="no compiler to WebAssembly, or no Node.js")
+def test_it_runs_as_web_assembly(tmp_path):
+    exports = [f"-Wl,--export={name}" for name in ("model_log_prob", "__heap_base")]
+    compile_it = [*WASM, *exports, "-std=c99", "-O1", "model.c", "-o", "model.wasm", "-lm"]
+    densities_elsewhere(tmp_path, compile_it, ["node", "main.js"])
 
 
 def test_strings_are_refused():

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 from tfp_nvp._finite import summable
+from tfp_nvp._portable import is_portable
 from tfp_nvp._roots import bracketed_newton
 from tfp_nvp.bijectors._amortized import Amortized, above_minus_one
 from tfp_nvp.bijectors.bijector import Step
@@ -131,7 +132,7 @@ class Sylvester(Amortized):
             return tf.constant(identity[:, :m], numbers.dtype)
         matrix = tf.reshape(numbers, tf.concat([tf.shape(numbers)[:-1], self._basis_shape], axis=0))
         if self._basis == "orthogonal":
-            return tf.linalg.qr(matrix)[0]
+            return _orthonormal_columns(matrix, d, m) if is_portable() else tf.linalg.qr(matrix)[0]
         columns = tf.eye(d, m, dtype=numbers.dtype)
         for vector in tf.unstack(matrix, axis=-2):
             squared = tf.reduce_sum(vector**2, axis=-1, keepdims=True)
@@ -139,6 +140,32 @@ class Sylvester(Amortized):
             along = tf.einsum("...i,...ij->...j", unit, columns)
             columns -= 2.0 * unit[..., :, None] * along[..., None, :]
         return columns
+
+
+def _orthonormal_columns(matrix: tf.Tensor, d: int, m: int) -> tf.Tensor:
+    """Q [..., d, m] of the QR decomposition of a matrix [..., d, m], m ≤ d, of operations that other runtimes have.
+
+    By Householder's reflections, with the signs that `tf.linalg.qr` gives; the last element is not reflected.
+    """
+    vectors, identity = [], np.eye(d)
+    tiny = np.finfo(matrix.dtype.as_numpy_dtype).tiny
+
+    def reflected(columns: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
+        along = tf.reduce_sum(vector * columns, axis=-2, keepdims=True)
+        return columns - 2.0 * vector * along
+
+    for k in range(min(m, d - 1)):
+        below = tf.constant((np.arange(d) >= k)[:, np.newaxis], matrix.dtype)
+        column = below * matrix[..., k : k + 1]
+        first, norm = column[..., k : k + 1, :], tf.sqrt(tf.reduce_sum(column**2, axis=-2, keepdims=True))
+        vector = column + tf.where(first < 0.0, -norm, norm) * tf.constant(identity[:, k : k + 1], matrix.dtype)
+        vector /= tf.sqrt(tf.maximum(tf.reduce_sum(vector**2, axis=-2, keepdims=True), tiny))
+        vectors.append(vector)
+        matrix = reflected(matrix, vector)
+    columns = tf.constant(identity[:, :m], matrix.dtype)
+    for vector in reversed(vectors):
+        columns = reflected(columns, vector)
+    return columns
 
 
 class _Triangular:

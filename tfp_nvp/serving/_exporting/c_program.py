@@ -60,8 +60,7 @@ class Program:
         """An array with an address: a constant is written down once."""
         if array.value is None:
             return array
-        kind = {tf.float32: "float", tf.float64: "double"}.get(array.dtype) or c_type(array.dtype)
-        return array._replace(value=None, address=f"{self._table(array.value, kind)}")
+        return array._replace(value=None, address=self._table(array.value, c_type(array.dtype)))
 
     def element(self, array: Array, shape: tuple[int, ...], i: str = "i") -> str:
         """The expression of the element of an array that belongs to element `i` of one of another shape."""
