@@ -15,13 +15,13 @@ ROOT = Path(tfp_nvp.__file__).parent
 #: From the lowest: each may import what stands before its line, and itself.
 ORDER = [
     {"_names"},
-    {"_estimates", "_keywords", "_registered", "_warnings", "_watch"},
+    {"_estimates", "_keywords", "_portable", "_registered", "_warnings", "_watch"},
     {"_captured"},
     {"_nameable"},
     {"_limits"},
     {"_serialization"},
     {"_module"},
-    {"_contraction", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode", "_portable"},
+    {"_contraction", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
     {"masks"},
     {"transformers", "conditioners", "solvers"},
     {"bijectors"},

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+
+from tfp_nvp._portable import is_portable
 
 #: A fully known batch shape as a list, or an int32 vector tensor.
 BatchShape: TypeAlias = list[int] | tf.Tensor
@@ -50,12 +53,21 @@ def concat(*parts: BatchShape | tuple[int, ...]) -> BatchShape:
     return tf.concat([tf.convert_to_tensor(shape, tf.int32) for shape in parts], axis=0)
 
 
+def reshape(value: tf.Tensor, batch: BatchShape, event: Sequence[int]) -> tf.Tensor:
+    """`value` in the shape of a batch and an event; by a constant where only the number of rows is unknown."""
+    if rank(batch) == 1 and 0 not in event:
+        batch = [-1]
+    return tf.reshape(value, concat(batch, list(event)))
+
+
 def broadcast_batch(value: tf.Tensor, batch: BatchShape, event_ndims: int) -> tf.Tensor:
     """`value` with its batch dimensions broadcast to `batch`; itself if they already are."""
     current = batch_shape(value, event_ndims)
     if isinstance(batch, list) and isinstance(current, list) and batch == current:
         return value
-    event = value.shape[value.shape.rank - event_ndims :]
+    static, event = value.shape[: value.shape.rank - event_ndims], value.shape[value.shape.rank - event_ndims :]
+    if is_portable() and rank(batch) == static.rank and 1 not in static.as_list():
+        return value  # a server's rows are as many as its conditions
     result = tf.broadcast_to(value, concat(batch, event_sizes(value, event_ndims)))
     return _ending_in(event, result)
 

@@ -687,25 +687,27 @@ SEEN_ELSEWHERE = (
 )
 
 
-def each(cases: list[Case], usual_recipes: Callable[[Case], bool] = lambda case: False) -> list[Any]:
+def each(cases: list[Case], usual: Callable[[Case], bool] = lambda case: False) -> list[Any]:
     """The cases as parameters of a test.
 
     Recipes of other kinds than `OF_EACH_KIND` are exhaustive: what holds for the layers and for one recipe of each
-    kind holds for them, but for their own mistakes. `usual_recipes` says which others are not. So are the layers
-    `SEEN_ELSEWHERE`.
+    kind holds for them, but for their own mistakes. So are the layers `SEEN_ELSEWHERE`, and those with a condition that
+    are there without one too. `usual` says which others are not.
     """
+    names = {case.name for case in CASES}
 
     def is_usual(case: Case) -> bool:
         if case in RECIPES:
-            return case.name in OF_EACH_KIND or usual_recipes(case)
-        return case.name not in SEEN_ELSEWHERE
+            return case.name in OF_EACH_KIND or usual(case)
+        is_twin = case.name.removesuffix("_conditional") in names - {case.name}
+        return case.name not in SEEN_ELSEWHERE and (not is_twin or usual(case))
 
     return [pytest.param(case, id=case.name, marks=() if is_usual(case) else pytest.mark.exhaustive) for case in cases]
 
 
-def has_no_twin(case: Case) -> bool:
-    """Whether a recipe is not there with a condition too."""
-    return f"{case.name}_conditional" not in {recipe.name for recipe in RECIPES}
+def is_the_fullest(case: Case) -> bool:
+    """Whether a case is not there with a condition too."""
+    return f"{case.name}_conditional" not in {other.name for other in CASES}
 
 
 def in_unit_interval(flow: distributions.Flow) -> distributions.Flow:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.cases import CASES, RECIPES, Case, built, data, each, has_no_twin
+from tests.conformance.cases import CASES, RECIPES, Case, built, data, each, is_the_fullest
 from tfp_nvp._module import tf_variables
 from tfp_nvp.distributions import Flow
 from tfp_nvp.testing import check_bijector, check_flow
@@ -38,7 +38,7 @@ def elsewhere(case: Case) -> set[str]:
     return SAVED | COMPILED
 
 
-@pytest.mark.parametrize("case", each(CASES, usual_recipes=has_no_twin))
+@pytest.mark.parametrize("case", each(CASES, usual=is_the_fullest))
 def test_every_guarantee_is_kept(case: Case):
     verify = check_flow if hasattr(built(case), "log_prob") else check_bijector
     skip = elsewhere(case) | (LOG_DETS if case.is_surface else set())
@@ -46,7 +46,7 @@ def test_every_guarantee_is_kept(case: Case):
     assert {check.name for check in report if check.status == "skipped"} == not_applicable(case) | elsewhere(case)
 
 
-@pytest.mark.parametrize("case", each([case for case in RECIPES if has_no_twin(case)]))
+@pytest.mark.parametrize("case", each([case for case in RECIPES if is_the_fullest(case)]))
 def test_a_recipe_compiled_by_xla_is_that_of_eager_execution(case: Case):
     report = check_flow(built(case), *data(case), only=COMPILED)
     assert {check.status for check in report} == {"passed"}

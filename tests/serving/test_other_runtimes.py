@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_nvp as nvp
-from tests.serving.conftest import CASES, RECIPES, affine, shaken
+from tests.serving.conftest import CASES, RECIPES, affine, mixture_base
 from tests.serving.native.process import assert_equal
 from tfp_nvp._portable import portable
 from tfp_nvp.serving import read_card
@@ -27,29 +27,54 @@ MODELS = {
     "conditional": ("log_prob", "sample"),
     "planar_flow": ("encode",),
     "radial_flow_conditional": ("encode",),
-    "circular_spline_flow_mixed": ("log_prob",),
-    "glow": ("log_prob",),
+    "sylvester_flow_conditional": ("log_prob", "decode"),
+    "circular_spline_flow_mixed": ("sample",),
+    "augmented_flow_conditional": ("log_prob",),
+    "residual_flow_estimated": ("log_prob",),
+    "glow": ("log_prob", "sample"),
+    "dequantized": ("decode",),
 }
-#: What LiteRT has no operation for, or no right one.
-NOT_IN_LITE = {
-    "circular_spline_flow_mixed": "Erf",
-    "glow": "Conv2D",
-    "radial_flow_conditional": "",
-}
+#: The rest of what can be written: every signature.
+REST = (
+    "nice",
+    "real_nvp_conditional",
+    "maf_conditional",
+    "iaf",
+    "learned_base",
+    "uniform_base",
+    "spherical_spline_flow_conditional",
+    "residual_flow_conditional",
+    "continuous_flow",
+    "continuous_flow_estimated",
+    "block_naf_conditional",
+    "tar_flow_conditional",
+    "image_real_nvp_conditional",
+    "image_residual_flow",
+    "flow_plus_plus",
+    "subscale_flow",
+    "dequantized_learned",
+)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        *(pytest.param((name, chosen), id=name) for name, chosen in MODELS.items()),
+        *(pytest.param((name, None), id=f"{name}-all", marks=pytest.mark.exhaustive) for name in (*MODELS, *REST)),
+    ],
+)
 def tried(request):
-    """A model's name, its functions for other runtimes with their variables, and cases by signature."""
-    parts = served((CASES | RECIPES)[request.param]())  # to be kept: graphs refer to its variables weakly
+    """A model's functions for other runtimes, with their variables, and cases by signature."""
+    name, chosen = request.param
+    parts = served((CASES | RECIPES)[name]())  # to be kept: graphs refer to its variables weakly
     whole = signatures(parts)
-    chosen = {name: each for name, each in whole.items() if name in MODELS[request.param]}
-    yield request.param, *portable_functions(chosen), cases(parts, whole)
+    asked = {key: each for key, each in whole.items() if chosen is None or key in chosen}
+    yield *portable_functions(asked), cases(parts, whole)
     del parts
 
 
 def test_onnx_gives_what_python_gives(tried):
-    _, functions, _, expected = tried
+    functions, _, expected = tried
     for name, model in onnx_models.onnx_models(functions).items():
         for rows in (slice(None), slice(1)):
             inputs, outputs = ({key: value[rows] for key, value in part.items()} for part in expected[name])
@@ -57,9 +82,7 @@ def test_onnx_gives_what_python_gives(tried):
 
 
 def test_lite_gives_what_python_gives(tried):
-    name, functions, variables, expected = tried
-    if name in NOT_IN_LITE:
-        pytest.skip(f"LiteRT has no {NOT_IN_LITE[name] or 'right operation'} for it")
+    functions, variables, expected = tried
     model = lite_model(functions, variables)
     for signature in functions:
         assert_equal(run_lite(model, signature, expected[signature].inputs), expected[signature].outputs)
@@ -92,10 +115,12 @@ def test_a_file_that_computes_something_else_is_not_published(tmp_path, monkeypa
 
 
 def test_missing_operations_are_refused_by_name_before_anything_is_written(tmp_path):
-    flow = shaken(nvp.SylvesterFlow([3], num_layers=1, condition_shape=[2], hidden_units=4, seed=0))
-    with pytest.raises(ValueError, match=r"`formats` has 'onnx', but log_prob can't be .*Qr.* Leave 'onnx' out"):
+    flow = affine(base=mixture_base())
+    with pytest.raises(
+        ValueError, match=r"`formats` has 'onnx', but sample can't be .*StatelessRandom.* Leave 'onnx' out"
+    ):
         nvp.export(flow, tmp_path / "model", formats=["onnx"])
-    with pytest.raises(ValueError, match=r"`formats` has 'tflite', but LiteRT can't run .*tf\.Qr.* Leave 'tflite' out"):
+    with pytest.raises(ValueError, match=r"'tflite', but LiteRT can't run .*tf\.StatelessRandom.* Leave 'tflite' out"):
         nvp.export(flow, tmp_path / "model", formats=["tflite"])
     assert not (tmp_path / "model").exists()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from tfp_nvp._contraction import transposed_product
+from tfp_nvp._portable import is_portable
 from tfp_nvp.bijectors.bijector import Step
 
 #: g of x [n, *event] and a condition [n, ...] or None.
@@ -71,10 +72,15 @@ def fixed(network: Network, x: tf.Tensor, condition: Any, probes: tf.Tensor, num
         w = tf.ensure_shape(transposed_product(tape, outputs, copies, w), v.shape)
         return k + 1, w, total - _sign(k, x.dtype) / tf.cast(k, x.dtype) * _inner(v, w)
 
-    start = (tf.constant(1), v, tf.zeros_like(_inner(v, v)))
-    _, _, total = tf.while_loop(
-        lambda k, *_: k <= num_terms, body, start, maximum_iterations=num_terms, parallel_iterations=1
-    )
+    state = (tf.constant(1), v, tf.zeros_like(_inner(v, v)))
+    if is_portable():  # a loop of other runtimes has no derivatives in it
+        for _ in range(num_terms):
+            state = body(*state)
+    else:
+        state = tf.while_loop(
+            lambda k, *_: k <= num_terms, body, state, maximum_iterations=num_terms, parallel_iterations=1
+        )
+    total = state[-1]
     n = tf.shape(x)[0]
     return outputs[:n], tf.reduce_mean(tf.reshape(total, [probes.shape[0], n]), axis=0)
 

@@ -144,14 +144,15 @@ class Continuous(Bijector):
         features = [t[:, tf.newaxis], tf.sin(angles), tf.cos(angles)]
         if condition is not None:
             features.append(tf.reshape(condition, [-1, math.prod(self.condition_shape or ())]))
-        return raw_numbers(
+        raw = raw_numbers(
             self.conditioner,
             x,
             tf.concat(features, axis=-1),
             event_ndims=len(self._event),
             condition_ndims=1,
             num_parameters=1,
-        )[0]
+        )
+        return tf.squeeze(raw, axis=0)
 
     def solver_error(self, x: tf.Tensor, condition: tf.Tensor | None = None, factor: int = 10) -> tuple[float, float]:
         """The largest error over rows x [n, *event] of z, and of the log-det in nats.

@@ -131,7 +131,7 @@ class Multiscale(Bijector):
         batch = shapes.batch_shape(latents[-1], 3)
         sizes = [math.prod(shape) for shape in self._latent_shapes]
         flat = [
-            tf.reshape(shapes.broadcast_batch(latent, batch, 3), shapes.concat(batch, [size]))
+            shapes.reshape(shapes.broadcast_batch(latent, batch, 3), batch, [size])
             for latent, size in zip(latents, sizes, strict=True)
         ]
         return tf.concat(flat, axis=-1), total
@@ -140,8 +140,7 @@ class Multiscale(Bijector):
         batch, total = shapes.batch_shape(z, 1), tf.zeros([], z.dtype)
         flat = tf.split(z, [math.prod(shape) for shape in self._latent_shapes], axis=-1)
         latents = [
-            tf.reshape(vector, shapes.concat(batch, shape))
-            for vector, shape in zip(flat, self._latent_shapes, strict=True)
+            shapes.reshape(vector, batch, shape) for vector, shape in zip(flat, self._latent_shapes, strict=True)
         ]
         h = latents.pop()
         for level in reversed(self._levels):

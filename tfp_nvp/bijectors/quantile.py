@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._portable import is_portable
 from tfp_nvp.bijectors._approach import clamp
 from tfp_nvp.bijectors._range import Range
 from tfp_nvp.bijectors.bijector import Bijector
@@ -122,7 +123,11 @@ class Quantile(Bijector):
         edges = tf.math.log(below[:, 1:]) - tf.math.log(beyond[:, :-1])
         channels = z.shape[-1]
         rows = tf.transpose(tf.reshape(z, [-1, channels]))
-        places = tf.transpose(tf.searchsorted(edges, rows, side="right"))
+        if is_portable():
+            is_above = rows[:, :, tf.newaxis] >= edges[:, tf.newaxis, :]
+            places = tf.transpose(tf.reduce_sum(tf.cast(is_above, tf.int32), axis=-1))
+        else:
+            places = tf.transpose(tf.searchsorted(edges, rows, side="right"))
         bin_ = tf.reshape(places, tf.shape(z))
         width, below, beyond = self._at(bin_)
         z = clamp(z, *self._limits())

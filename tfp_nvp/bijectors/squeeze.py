@@ -56,7 +56,7 @@ class Squeeze(Bijector):
             groups, (-1, height // self.factor, width // self.factor, self.factor, self.factor, channels)
         )
         x = tf.transpose(squares, [0, 1, 3, 2, 4, 5])
-        return tf.reshape(x, shapes.concat(batch, (height, width, channels))), tf.zeros([], z.dtype)
+        return shapes.reshape(x, batch, (height, width, channels)), tf.zeros([], z.dtype)
 
     def _inverse_and_log_det(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         height, width, channels = self._inverse_sizes(self._known(x.shape[-3:]))
@@ -64,7 +64,7 @@ class Squeeze(Bijector):
         squares = tf.reshape(x, (-1, height, self.factor, width, self.factor, c))
         groups = tf.reshape(tf.transpose(squares, [0, 1, 3, 2, 4, 5]), (-1, height, width, self.factor**2, c))
         z = self._pick(groups, self._places)
-        return tf.reshape(z, shapes.concat(batch, (height, width, channels))), tf.zeros([], x.dtype)
+        return shapes.reshape(z, batch, (height, width, channels)), tf.zeros([], x.dtype)
 
     def _pick(self, groups: tf.Tensor, order: tuple[int, ...]) -> tf.Tensor:
         if order == tuple(sorted(order)):

@@ -193,8 +193,7 @@ class _Triangular:
             t = tf.tanh(_times(self.inner, v) + self.b)
             jacobian = identity + tf.matmul(self.outer * ((1.0 - t) * (1.0 + t))[..., None, :], self.inner)
             residual = target - v - _times(self.outer, t)
-            jacobian = tf.broadcast_to(jacobian, tf.concat([tf.shape(residual), [v.shape[-1]]], axis=0))
-            step = tf.linalg.triangular_solve(jacobian, residual[..., None], lower=False)[..., 0]
+            step = _solve_upper(jacobian, residual)
             rounding = tf.stop_gradient(tf.clip_by_value(step, -resolution, resolution) - step)
             v += step + rounding
         return v
@@ -202,8 +201,9 @@ class _Triangular:
     def _roots(self, target: tf.Tensor) -> tf.Tensor:
         """v, without derivatives: solves all elements at once, m times; each time one more, from the last, is final."""
         outer, inner = self.outer, self.inner
-        outer_diagonal, inner_diagonal = tf.linalg.diag_part(outer), tf.linalg.diag_part(inner)
-        outer_rest, inner_rest = (m - tf.linalg.diag(tf.linalg.diag_part(m)) for m in (outer, inner))
+        identity = tf.eye(target.shape[-1], dtype=target.dtype)
+        outer_diagonal, inner_diagonal = (tf.reduce_sum(identity * m, axis=-1) for m in (outer, inner))
+        outer_rest, inner_rest = ((1.0 - identity) * m for m in (outer, inner))
 
         def body(i: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             offset = _times(inner_rest, v) + self.b
@@ -219,6 +219,18 @@ class _Triangular:
         m = target.shape[-1]
         start = (tf.constant(0), target)
         return tf.while_loop(lambda i, _: i < m, body, start, maximum_iterations=m, parallel_iterations=1)[1]
+
+
+def _solve_upper(matrix: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """The v of R v = right [..., m], for an upper triangular R [..., m, m]."""
+    if not is_portable():
+        matrix = tf.broadcast_to(matrix, tf.concat([tf.shape(right), [right.shape[-1]]], axis=0))
+        return tf.linalg.triangular_solve(matrix, right[..., None], lower=False)[..., 0]
+    solved: list[tf.Tensor] = []
+    for i in reversed(range(right.shape[-1])):
+        known = tf.add_n([matrix[..., i, -1 - j] * v for j, v in enumerate(solved)]) if solved else 0.0
+        solved.append((right[..., i] - known) / matrix[..., i, i])
+    return tf.stack(solved[::-1], axis=-1)
 
 
 def _upper(diagonal: tf.Tensor, above: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfp_nvp import checks
 from tfp_nvp._finite import held
+from tfp_nvp._portable import is_portable
 
 
 class Convolution(keras.layers.Layer):
@@ -84,7 +85,7 @@ class ZeroConvolution(Convolution):
 
 def with_a_row(network: Callable[[Any], Any], image: Any) -> Any:
     """`network(image)` of a batch that may have no rows, of which a convolution on a CPU returns a wrong shape."""
-    if image.shape[0]:
+    if image.shape[0] or is_portable():  # convolutions of other runtimes want known sizes
         return network(image)
     rows = tf.shape(image)[0]
     padding = [[0, tf.cast(tf.equal(rows, 0), tf.int32)], [0, 0], [0, 0], [0, 0]]

@@ -9,12 +9,13 @@ import keras
 
 
 def join(*tensors: Any) -> Any:
-    """Concatenates tensors [n, ...], each flattened to [n, size]; None is left out."""
+    """Concatenates tensors [n, ...], each flattened to [n, size]; None and those of no numbers are left out."""
     flat = [
         tensor if len(tensor.shape) == 2 else keras.ops.reshape(tensor, (-1, math.prod(tensor.shape[1:])))
         for tensor in tensors
         if tensor is not None
     ]
+    flat = [tensor for tensor in flat if tensor.shape[-1]] or flat[:1]
     return flat[0] if len(flat) == 1 else keras.ops.concatenate(flat, axis=-1)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp._portable import is_portable
 from tfp_nvp.bijectors import Support
 from tfp_nvp.bijectors._range import WHOLE, Range
 from tfp_nvp.distributions.fittable import Density
@@ -55,7 +56,7 @@ class TorusNormal(Density):
 
     def from_normals(self, z: tf.Tensor) -> tf.Tensor:
         """Standard normal numbers [..., d] as samples: of an angle, 2π Φ(z) − π."""
-        angle = math.pi * tf.math.erf(z / math.sqrt(2.0))
+        angle = math.pi * _erf(z / math.sqrt(2.0))
         return tf.where(self._circular, angle, z)
 
     def _event_shape(self) -> tf.TensorShape:
@@ -86,3 +87,15 @@ class TorusNormal(Density):
     def _default_event_space_bijector(self) -> Any:
         ends = (np.where(self._circular, end, limit) for end, limit in ((-math.pi, -np.inf), (math.pi, np.inf)))
         return Support(*ends, dtype=self.dtype)
+
+
+def _erf(x: tf.Tensor) -> tf.Tensor:
+    """The error function; of float32 for other runtimes to 1.5e-7, by Abramowitz & Stegun (1964), 7.1.26."""
+    if not is_portable() or x.dtype != tf.float32:
+        return tf.math.erf(x)
+    size = tf.abs(x)
+    t = 1.0 / (1.0 + 0.3275911 * size)
+    polynomial = tf.zeros_like(t)
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        polynomial = (polynomial + coefficient) * t
+    return tf.sign(x) * (1.0 - polynomial * tf.exp(-(size**2)))

@@ -159,7 +159,7 @@ class AugmentedFlow(Bound):
         batch = shapes.batch_shape(y, 1)
         condition = shapes.broadcast_batch(condition, batch, rank)
         size = math.prod(self.condition_shape or ())
-        return tf.concat([y, tf.reshape(condition, shapes.concat(batch, [size]))], axis=-1)
+        return tf.concat([y, shapes.reshape(condition, batch, [size])], axis=-1)
 
     def _drawn(self, batch: tf.Tensor, seed: Any, num_samples: int) -> tf.Tensor:
         """Normals [*batch, num_noise]: new ones of a seed, or fixed ones, the same for all rows."""

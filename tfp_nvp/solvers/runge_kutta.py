@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks
+from tfp_nvp._portable import is_portable
 from tfp_nvp.solvers.solver import Dynamics, Path, Solver, Step, empty, per_row
 
 
@@ -82,6 +83,14 @@ class _FixedSteps(Solver):
         def advance(i: tf.Tensor, x: tf.Tensor, integrals: tf.Tensor, xs: tf.TensorArray) -> tuple:
             change, added = step(times[i], sizes[i], x, *inputs)
             return i + 1, x + change, integrals + added, xs.write(i, x)
+
+        if is_portable():  # a loop of other runtimes has no lists, and no derivatives in it
+            path, integrals = [x], no_integrals(dynamics, x, inputs)
+            for i in range(self.num_steps):
+                change, added = step(times[i], sizes[i], path[-1], *inputs)
+                path.append(path[-1] + change)
+                integrals += added
+            return Path(tf.stack(path), integrals, times, sizes, tf.constant(self.num_steps))
 
         _, last, integrals, xs = tf.while_loop(
             lambda i, *_: i < self.num_steps,

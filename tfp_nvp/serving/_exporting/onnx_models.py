@@ -161,6 +161,42 @@ def _expm1(new: _Nodes, x: str) -> str:
     return new.make("Where", new.make("Less", new.make("Abs", x), one), exact, rest)
 
 
+def _sigmoid_grad(new: _Nodes, y: str, upstream: str) -> str:
+    """Upstream times y (1 − y)."""
+    return new.make("Mul", upstream, new.make("Mul", y, new.make("Sub", new.constant(1.0), y)))
+
+
+def _tanh_grad(new: _Nodes, y: str, upstream: str) -> str:
+    """Upstream times 1 − y²."""
+    return new.make("Mul", upstream, new.make("Sub", new.constant(1.0), new.make("Mul", y, y)))
+
+
+def _softplus_grad(new: _Nodes, upstream: str, x: str) -> str:
+    """Upstream times the logistic function of x."""
+    return new.make("Mul", upstream, new.make("Sigmoid", x))
+
+
+def _elu_grad(new: _Nodes, upstream: str, y: str) -> str:
+    """Upstream, times 1 + y where the output y is below 0."""
+    zero, below = new.constant(0.0), new.make("Mul", upstream, new.make("Add", y, new.constant(1.0)))
+    return new.make("Where", new.make("Less", y, zero), below, upstream)
+
+
+def _relu_grad(new: _Nodes, upstream: str, x: str) -> str:
+    """Upstream where x is above 0, else 0."""
+    zero = new.constant(0.0)
+    return new.make("Where", new.make("Greater", x, zero), upstream, zero)
+
+
+def _shapes(graph: Any, node: Any, name: str, _: Any) -> None:
+    """Replaces a node that gives the shapes of several tensors by one for each, as tf2onnx takes handlers."""
+    inputs, outputs, dtypes = list(node.input), node.output, node.output_dtypes
+    graph.remove_node(node.name)
+    for tensor, output, dtype in zip(inputs, outputs, dtypes, strict=True):
+        shape = graph.make_node("Shape", [tensor]).output[0]
+        graph.make_node("Cast", [shape], attr={"to": dtype}, outputs=[output], dtypes=[dtype])
+
+
 def _xlogy(new: _Nodes, x: str, y: str) -> str:
     """x log y, and 0 where x is 0."""
     zero = new.constant(0.0)
@@ -187,6 +223,12 @@ _HANDLERS = {
     "BroadcastArgs": _handler(_broadcast_args),
     "Expm1": _handler(_expm1),
     "Log1p": _handler(_log1p),
+    "EluGrad": _handler(_elu_grad),
+    "ReluGrad": _handler(_relu_grad),
+    "ShapeN": (_shapes, []),
+    "SigmoidGrad": _handler(_sigmoid_grad),
+    "SoftplusGrad": _handler(_softplus_grad),
+    "TanhGrad": _handler(_tanh_grad),
     "UpperBound": _handler(_upper_bound),
     "Xdivy": _handler(_xdivy),
     "Xlogy": _handler(_xlogy),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_nvp._portable import portable
@@ -26,9 +27,14 @@ def portable_functions(signatures: dict[str, Signature]) -> tuple[dict[str, Any]
 
 
 def _with_constants(function: Any) -> Any:
-    """The function with tensors from outside its graph as constants of the graph, where a converter finds them."""
+    """The function with constants of its graph for tensors from outside of it, where a converter finds them, and for
+    the shapes that only gradients compute."""
     graph = function.graph
     values = {inner.name: outer.numpy() for outer, inner in graph.captures if outer.dtype != tf.resource}
+    for op in graph.get_operations():
+        if op.type in _SHAPES_OF_GRADIENTS:
+            found = _SHAPES_OF_GRADIENTS[op.type](op)
+            values |= {tensor.name: each for tensor, each in zip(op.outputs, found, strict=True) if each is not None}
     if not values:
         return function
     operations = needed(ends_of(graph), {tensor.op.name for tensor in graph.inputs})
@@ -38,3 +44,59 @@ def _with_constants(function: Any) -> Any:
         return imported(graph, operations, known, graph.outputs)
 
     return function_like(function, outputs)
+
+
+def _known_shape(tensor: tf.Tensor) -> list[int | None]:
+    """What is known of a shape that a graph computes."""
+    if tensor.op.type in ("Shape", "ShapeN"):
+        return tensor.op.inputs[tensor.value_index].shape.as_list()
+    value = tf.get_static_value(tensor)
+    return [None] * tensor.shape[0] if value is None else value.tolist()
+
+
+def _summed_axes(op: tf.Operation) -> list[np.ndarray]:
+    """The axes along which two shapes broadcast to each other; sizes that are not known are equal: numbers of rows."""
+    a, b = (_known_shape(tensor) for tensor in op.inputs)
+    rank = max(len(a), len(b))
+    a, b = ([1] * (rank - len(shape)) + shape for shape in (a, b))
+    pairs = list(enumerate(zip(a, b, strict=True)))
+    return [
+        np.array([axis for axis, (one, other) in pairs if one == 1 and other != 1], np.int32),
+        np.array([axis for axis, (one, other) in pairs if other == 1 and one != 1], np.int32),
+    ]
+
+
+def _sizes_of_parts(op: tf.Operation) -> list[np.ndarray | None]:
+    """The shapes of several tensors, as sizes of slices: −1 for all rows."""
+    found: list[np.ndarray | None] = []
+    for tensor, taken in zip(op.inputs, op.outputs, strict=True):
+        shape = tensor.shape.as_list()
+        is_size = shape.count(None) == shape[:1].count(None) and all(
+            user.type in ("ConcatOffset", "Slice") for user in taken.consumers()
+        )
+        sizes = [-1 if size is None else size for size in shape]
+        found.append(np.array(sizes, taken.dtype.as_numpy_dtype) if is_size else None)
+    return found
+
+
+def _starts_of_parts(op: tf.Operation) -> list[np.ndarray | None]:
+    """Where each of several tensors starts in their concatenation."""
+    axis, *shapes = op.inputs
+    axis = axis.op.inputs[0] if axis.op.type == "FloorMod" else axis  # of the rank
+    number, start, found = tf.get_static_value(axis), 0, []
+    if number is None:
+        return [None] * len(op.outputs)
+    for shape in map(_known_shape, shapes):
+        axis = int(number) % len(shape)
+        found.append(np.where(np.arange(len(shape)) == axis, start, 0).astype(np.int32))
+        if shape[axis] is None:
+            return [None] * len(op.outputs)
+        start += shape[axis]
+    return found
+
+
+_SHAPES_OF_GRADIENTS = {
+    "BroadcastGradientArgs": _summed_axes,
+    "ConcatOffset": _starts_of_parts,
+    "ShapeN": _sizes_of_parts,
+}

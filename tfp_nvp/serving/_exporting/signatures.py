@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -258,8 +259,9 @@ def _nan_without_a_condition(call: Function, condition: Specs) -> Function:
         return call
 
     def guarded(**inputs: tf.Tensor) -> Tensors:
-        lost = [~tf.math.is_finite(tf.reshape(inputs[name], [tf.shape(inputs[name])[0], -1])) for name in real]
-        row = tf.reduce_any(tf.concat(lost, axis=1), axis=1)
+        lost = [~tf.math.is_finite(inputs[name]) for name in real]
+        lost = [tf.reduce_any(numbers, axis=list(range(1, numbers.shape.rank))) for numbers in lost]
+        row = functools.reduce(tf.logical_or, lost)
 
         def marked(value: tf.Tensor) -> tf.Tensor:
             if not value.dtype.is_floating:
