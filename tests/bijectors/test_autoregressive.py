@@ -104,9 +104,11 @@ def test_few_rows_are_solved_at_once_in_eager_mode(rng):
     assert bijector.forward(rng.normal(size=(1, 64)).astype("float32")).shape == (1, 64)
 
 
-@pytest.mark.parametrize("condition_shape", [None, [2]])
+@pytest.mark.parametrize("condition_shape", [pytest.param(None, marks=pytest.mark.exhaustive), [2]])
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("compiled", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "compiled", [None, pytest.param(False, marks=pytest.mark.exhaustive), True], ids=["eager", "graph", "xla"]
+)
 def test_gradients_of_forward_are_those_of_the_plain_loop(rng, network, condition_shape, compiled):
     bijector = layer(network, RationalQuadratic(num_bins=3), 6, condition_shape)
     z = tf.constant(rng.normal(size=(5, 6)))

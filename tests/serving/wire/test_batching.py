@@ -15,6 +15,8 @@ from tfp_nvp.serving import export
 
 clients = pytest.importorskip("tests.serving.wire.clients")
 
+#: A condition of a row, integers, and text; the others are exhaustive.
+USUAL = ("conditional", "digits", "encoder_of_two")
 POOL, THREADS, REQUESTS = 60, 8, 12
 
 NARROW = """
@@ -36,7 +38,9 @@ def take(arrays, rows):
     return {key: value[rows] for key, value in arrays.items()}
 
 
-@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in USUAL else pytest.mark.exhaustive) for name in BATCHED]
+)
 def test_each_row_is_answered_alike_whoever_shares_its_batch(name, models, client):
     """Rows out of a pool, in requests of 1 to 17, of all signatures at once, and from many threads."""
     case = models(name)

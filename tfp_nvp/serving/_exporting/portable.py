@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,11 @@ def _known_shape(tensor: tf.Tensor) -> list[int | None]:
     return [None] * tensor.shape[0] if value is None else value.tolist()
 
 
-def _summed_axes(op: tf.Operation) -> list[np.ndarray]:
+def _summed_axes(op: Any) -> list[np.ndarray | None]:
     """The axes along which two shapes broadcast to each other; sizes that are not known are equal: numbers of rows."""
-    a, b = (_known_shape(tensor) for tensor in op.inputs)
-    rank = max(len(a), len(b))
-    a, b = ([1] * (rank - len(shape)) + shape for shape in (a, b))
+    shapes = [_known_shape(tensor) for tensor in op.inputs]
+    rank = max(map(len, shapes))
+    a, b = ([*[1] * (rank - len(shape)), *shape] for shape in shapes)
     pairs = list(enumerate(zip(a, b, strict=True)))
     return [
         np.array([axis for axis, (one, other) in pairs if one == 1 and other != 1], np.int32),
@@ -66,7 +67,7 @@ def _summed_axes(op: tf.Operation) -> list[np.ndarray]:
     ]
 
 
-def _sizes_of_parts(op: tf.Operation) -> list[np.ndarray | None]:
+def _sizes_of_parts(op: Any) -> list[np.ndarray | None]:
     """The shapes of several tensors, as sizes of slices: −1 for all rows."""
     found: list[np.ndarray | None] = []
     for tensor, taken in zip(op.inputs, op.outputs, strict=True):
@@ -79,23 +80,20 @@ def _sizes_of_parts(op: tf.Operation) -> list[np.ndarray | None]:
     return found
 
 
-def _starts_of_parts(op: tf.Operation) -> list[np.ndarray | None]:
+def _starts_of_parts(op: Any) -> list[np.ndarray | None]:
     """Where each of several tensors starts in their concatenation."""
-    axis, *shapes = op.inputs
-    axis = axis.op.inputs[0] if axis.op.type == "FloorMod" else axis  # of the rank
-    number, start, found = tf.get_static_value(axis), 0, []
-    if number is None:
+    axis, *tensors = op.inputs
+    axis = tf.get_static_value(axis.op.inputs[0] if axis.op.type == "FloorMod" else axis)  # of the rank
+    shapes = [_known_shape(tensor) for tensor in tensors]
+    sizes: list[Any] = [] if axis is None else [shape[int(axis)] for shape in shapes]
+    if axis is None or None in sizes:
         return [None] * len(op.outputs)
-    for shape in map(_known_shape, shapes):
-        axis = int(number) % len(shape)
-        found.append(np.where(np.arange(len(shape)) == axis, start, 0).astype(np.int32))
-        if shape[axis] is None:
-            return [None] * len(op.outputs)
-        start += shape[axis]
-    return found
+    starts = np.zeros([len(shapes), len(shapes[0])], np.int32)
+    starts[1:, int(axis)] = np.cumsum(sizes[:-1])
+    return list(starts)
 
 
-_SHAPES_OF_GRADIENTS = {
+_SHAPES_OF_GRADIENTS: dict[str, Callable[[Any], list[np.ndarray | None]]] = {
     "BroadcastGradientArgs": _summed_axes,
     "ConcatOffset": _starts_of_parts,
     "ShapeN": _sizes_of_parts,
