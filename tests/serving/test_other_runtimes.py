@@ -15,7 +15,7 @@ from tfp_nvp.serving._exporting.cases import cases
 from tfp_nvp.serving._exporting.lite_model import lite_model, run_lite
 from tfp_nvp.serving._exporting.portable import portable_functions
 from tfp_nvp.serving._exporting.served import served
-from tfp_nvp.serving._exporting.signatures import signatures
+from tfp_nvp.serving._exporting.signatures import Signature, signatures
 from tfp_nvp.serving._exporting.threefry import threefry, uniforms
 
 #: Models, and the signatures to try: all, or of graphs that take long to convert those that show its operations.
@@ -162,6 +162,28 @@ def test_how_many_edges_are_below_a_value():
     (model,) = onnx_models.onnx_models({"f": traced}).values()
     x = np.array([[-1.0, 0.0, 0.5, 2.0], [-1.0, 0.4, 0.5, 9.0]], np.float32)
     np.testing.assert_array_equal(onnx_models.run_onnx(model, {"x": x})["y"], [[0, 1, 1, 3], [1, 1, 3, 3]])
+
+
+@pytest.mark.parametrize("activations", [(), (tf.nn.elu, tf.nn.softplus, tf.nn.relu)])
+def test_derivatives_of_parts_of_a_batch(activations):
+    def call(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            parts = [tf.sigmoid(x), x * tf.constant([[1.0, 2.0]]), *(activation(x) for activation in activations)]
+            y = tf.tanh(tf.concat(parts, axis=-1))
+        return {"y": tape.gradient(y, x)}
+
+    spec = tf.TensorSpec([None, 2], tf.float32, name="x")
+    functions, variables = portable_functions({"f": Signature(call, {"x": spec}, {"y": spec})})
+    x = np.random.default_rng(0).normal(size=[5, 2]).astype(np.float32)
+    expected = call(tf.constant(x))["y"]
+    (model,) = onnx_models.onnx_models(functions).values()
+    for rows in (5, 1):
+        inputs = {"x": x[:rows]}
+        np.testing.assert_allclose(onnx_models.run_onnx(model, inputs)["y"], expected[:rows], rtol=1e-5, atol=1e-6)
+        if not activations:  # LiteRT has no derivatives of these
+            found = run_lite(lite_model(functions, variables), "f", inputs)
+            np.testing.assert_allclose(found["y"], expected[:rows], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ class FitOptimizer(keras.optimizers.AdamW):
     """
 
     def build(self, variables: Any) -> None:
+        if self.amsgrad:
+            raise ValueError("`amsgrad` must be False for a FitOptimizer; use keras.optimizers.AdamW.")
         if not self.built:
             self.exclude_from_weight_decay(var_list=[v for v in variables if v.name != "kernel"])
         super().build(variables)
