@@ -247,6 +247,7 @@ def test_as_a_module(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # its commands are tested one by one
 def test_demo(run, tmp_path):
     result = run("demo", "--out", tmp_path / "demo", "--saved-models", tmp_path / "saved_models", "--epochs", 1)
     assert result.code == 0

@@ -687,20 +687,23 @@ SEEN_ELSEWHERE = (
 )
 
 
-def each(cases: list[Case], usual: Callable[[Case], bool] = lambda case: False) -> list[Any]:
+def each(cases: list[Case], *, recipes: bool = False, conditional: bool = False) -> list[Any]:
     """The cases as parameters of a test.
 
-    Recipes of other kinds than `OF_EACH_KIND` are exhaustive: what holds for the layers and for one recipe of each
-    kind holds for them, but for their own mistakes. So are the layers `SEEN_ELSEWHERE`, and those with a condition that
-    are there without one too. `usual` says which others are not.
+    Unless `recipes`, those of other kinds than `OF_EACH_KIND` are exhaustive: what holds for the layers and for one
+    recipe of each kind holds for them, but for their own mistakes. So are the layers `SEEN_ELSEWHERE`. Of cases that
+    are there with a condition and without, those with it are usual if `conditional`, else those without.
     """
     names = {case.name for case in CASES}
 
     def is_usual(case: Case) -> bool:
-        if case in RECIPES:
-            return case.name in OF_EACH_KIND or usual(case)
-        is_twin = case.name.removesuffix("_conditional") in names - {case.name}
-        return case.name not in SEEN_ELSEWHERE and (not is_twin or usual(case))
+        if case.name in OF_EACH_KIND:
+            return True
+        if case.name in SEEN_ELSEWHERE or (case in RECIPES and not recipes):
+            return False
+        plain = case.name.removesuffix("_conditional")
+        is_twin = {plain, f"{plain}_conditional"} <= names
+        return not is_twin or (case.name != plain) == conditional
 
     return [pytest.param(case, id=case.name, marks=() if is_usual(case) else pytest.mark.exhaustive) for case in cases]
 

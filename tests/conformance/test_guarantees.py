@@ -38,7 +38,7 @@ def elsewhere(case: Case) -> set[str]:
     return SAVED | COMPILED
 
 
-@pytest.mark.parametrize("case", each(CASES, usual=is_the_fullest))
+@pytest.mark.parametrize("case", each(CASES, recipes=True, conditional=True))
 def test_every_guarantee_is_kept(case: Case):
     verify = check_flow if hasattr(built(case), "log_prob") else check_bijector
     skip = elsewhere(case) | (LOG_DETS if case.is_surface else set())

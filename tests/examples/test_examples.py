@@ -1,4 +1,7 @@
-"""Every example runs, with few steps, and returns figures that make sense."""
+"""Every example runs, with few steps, and returns figures that make sense.
+
+Those of other things than a fit, an export, a layer of one's own and a server are exhaustive.
+"""
 
 import runpy
 from collections.abc import Callable
@@ -30,6 +33,7 @@ def test_two_moons(tmp_path):
     assert (tmp_path / "two_moons.png").stat().st_size > 10_000
 
 
+@pytest.mark.exhaustive
 def test_two_moons_plain(tmp_path):
     found = main_of("11_two_moons_plain")(steps=40, out=str(tmp_path))
     assert found["nll"] < found["first_nll"] - 0.3
@@ -66,6 +70,7 @@ def wire_server(models, config):
         stop(running)
 
 
+@pytest.mark.exhaustive
 def test_inside_tfp():
     found = main_of("04_inside_tfp")(steps=60)
     assert found["exact_mean"] == pytest.approx(found["joint_mean"], abs=1.0)
@@ -74,6 +79,7 @@ def test_inside_tfp():
     assert 1.0 < found["flow_sd"] < 5.0
 
 
+@pytest.mark.exhaustive
 def test_class_conditional(tmp_path):
     found = main_of("05_class_conditional")(steps=40, out=str(tmp_path))
     assert found["nll"] < -50.0
@@ -81,6 +87,7 @@ def test_class_conditional(tmp_path):
     assert (tmp_path / "digits.png").stat().st_size > 5_000
 
 
+@pytest.mark.exhaustive
 def test_posterior_estimation(tmp_path):
     found = main_of("06_posterior_estimation")(steps=105, out=str(tmp_path))
     assert found["exact_nll"] < found["nll"] < 0.2  # the prior's is 0.3
@@ -89,6 +96,7 @@ def test_posterior_estimation(tmp_path):
     assert (tmp_path / "calibration.png").stat().st_size > 10_000
 
 
+@pytest.mark.exhaustive
 def test_regression(tmp_path):
     found = main_of("07_regression")(steps=30, out=str(tmp_path))
     assert found["nll"] < found["linear_nll"] + 0.2
@@ -104,6 +112,7 @@ def test_every_example_is_tested_and_numbered():
     assert [name for name in names if f"test_{name[3:]}" not in globals()] == []
 
 
+@pytest.mark.exhaustive
 def test_glow_digits(tmp_path):
     found = main_of("08_glow_digits")(steps=60, num_steps=2, out=str(tmp_path))
     assert 1.0 < found["bits_100"] < found["bits"] < found["uniform"]
@@ -111,6 +120,7 @@ def test_glow_digits(tmp_path):
     assert (tmp_path / "glow_digits.png").stat().st_size > 10_000
 
 
+@pytest.mark.exhaustive
 def test_mnist(tmp_path, monkeypatch):
     """With two groups of sub-images for sixteen, whose graphs take minutes."""
 

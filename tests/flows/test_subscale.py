@@ -76,7 +76,10 @@ def test_splines_in_float64_invert_with_networks_in_float32(rng):
     assert used == {"float32", "float64"}  # the first group is solved by another path than it is evaluated by
 
 
-@pytest.mark.parametrize("clipping", [{}, {"global_clipnorm": 1.0}, {"clipnorm": 1.0}, {"use_ema": True}])
+EXHAUSTIVE = [pytest.param(each, marks=pytest.mark.exhaustive) for each in ({}, {"clipnorm": 1.0}, {"use_ema": True})]
+
+
+@pytest.mark.parametrize("clipping", [{"global_clipnorm": 1.0}, *EXHAUSTIVE])
 def test_weights_of_two_dtypes_are_trained_together(clipping, rng):
     flow = small(dtype="float64", network_dtype="float32")
     model = nvp.FlowModel(nvp.Dequantized(flow, levels=256))

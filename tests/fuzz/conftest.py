@@ -5,6 +5,6 @@ import os
 from hypothesis import HealthCheck, settings
 
 SHARED = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("default", derandomize=True, max_examples=12, **SHARED)
+settings.register_profile("default", derandomize=True, max_examples=6, **SHARED)
 settings.register_profile("long", max_examples=60, print_blob=True, **SHARED)
 settings.load_profile(os.environ.get("FUZZ_PROFILE", "default"))

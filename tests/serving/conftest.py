@@ -162,7 +162,15 @@ RECIPES: dict[str, Callable[[], Any]] = {
 
 #: Of each kind; the others are exhaustive.
 USUAL = (
-    *CASES,
+    "spline",
+    "conditional",
+    "encoder",
+    "encoder_of_two",
+    "mixture_base",
+    "maf",
+    "iaf",
+    "learned_base",
+    "stock",
     "sylvester_flow_conditional",
     "augmented_flow_conditional",
     "residual_flow_estimated",

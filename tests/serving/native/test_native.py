@@ -16,10 +16,13 @@ from tfp_nvp import flows
 NOT_FINITE = {1: np.nan, 4: np.inf, 6: -np.inf}
 HUGE = {0: 3e38, 3: -3e38}
 
+#: Exports that two processes run at once.
+BY_TWO = ("spline", "maf", "encoder")
+
 
 @pytest.fixture(scope="session")
 def both(process):
-    """A function from an export to one process or, of `CASES`, two at once; the first was asked everything below.
+    """A function from an export to one process or, of `BY_TWO`, two at once; the first was asked everything below.
 
     Each export is asked once.
     """
@@ -27,7 +30,7 @@ def both(process):
 
     def get(export):
         if export.name not in made:
-            asked, *neighbours = (process(export) for _ in range(2 if export.name in CASES else 1))
+            asked, *neighbours = (process(export) for _ in range(2 if export.name in BY_TWO else 1))
             for ask in (
                 ask_repeatedly,
                 ask_in_batches,
@@ -194,7 +197,9 @@ def test_threads_at_once_on_one_session_get_what_one_gets(recipe_export, answere
         assert_equal(outputs, rows_of(tried.outputs, [4, 0, 4, 7, 5]))
 
 
-def test_two_processes_at_once_on_one_folder(case, both):
+@pytest.mark.parametrize("name", BY_TWO)
+def test_two_processes_at_once_on_one_folder(name, exported, both):
+    case = exported(name)
     first, second = both(case)
     for signature in case.tried:
         for key, value in first.outputs[f"{signature}.repeated"].items():
