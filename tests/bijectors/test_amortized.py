@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tfp_nvp import bijectors, conditioners, flows
 from tfp_nvp.bijectors._amortized import above_minus_one
+from tfp_nvp.bijectors.sylvester import _orthonormal_columns
 
 each = pytest.mark.parametrize("kind", [bijectors.Planar, bijectors.Radial, bijectors.Sylvester])
 
@@ -103,6 +104,14 @@ def test_a_radial_map_is_finite_at_its_center_and_far_from_it():
     assert np.isfinite(z).all()
     assert np.isfinite(log_det).all()
     assert np.isfinite(tape.gradient(z, x)).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (4, 4), (1, 1)])
+def test_the_basis_for_other_runtimes_is_that_of_the_decomposition(shape, rng):
+    matrix = rng.normal(size=(6, *shape))
+    np.testing.assert_allclose(
+        _orthonormal_columns(tf.constant(matrix), *shape) + np.zeros_like(matrix), tf.linalg.qr(matrix)[0], atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("basis", ["orthogonal", "householder", "triangular"])

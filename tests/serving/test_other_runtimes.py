@@ -155,15 +155,6 @@ def test_portable_numbers_are_the_same(dtype):
     np.testing.assert_array_equal(found, uniforms(seed, 5, dtype))
 
 
-def test_how_many_edges_are_below_a_value():
-    edges = np.array([[0.0, 1.0, 2.0], [-1.0, 0.5, 0.5]], np.float32)
-    spec = tf.TensorSpec([2, None], tf.float32, name="x")
-    traced = tf.function(lambda x: {"y": tf.searchsorted(edges, x, side="right")}).get_concrete_function(x=spec)
-    (model,) = onnx_models.onnx_models({"f": traced}).values()
-    x = np.array([[-1.0, 0.0, 0.5, 2.0], [-1.0, 0.4, 0.5, 9.0]], np.float32)
-    np.testing.assert_array_equal(onnx_models.run_onnx(model, {"x": x})["y"], [[0, 1, 1, 3], [1, 1, 3, 3]])
-
-
 @pytest.mark.parametrize("activations", [(), (tf.nn.elu, tf.nn.softplus, tf.nn.relu)])
 def test_derivatives_of_parts_of_a_batch(activations):
     def call(x):

@@ -209,16 +209,8 @@ def _xdivy(new: _Nodes, x: str, y: str) -> str:
     return new.make("Where", new.make("Equal", x, zero), zero, new.make("Div", x, y))
 
 
-def _upper_bound(new: _Nodes, rows: str, values: str) -> str:
-    """How many of the sorted numbers of a row are at most each value: [n, k] and [n, m] → [n, m]."""
-    last, middle = (new.constant([axis], np.int64) for axis in (2, 1))
-    smaller = new.make("LessOrEqual", new.make("Unsqueeze", rows, middle), new.make("Unsqueeze", values, last))
-    return new.make("ReduceSum", new.make("Cast", smaller, to=_NUMBERS[new.dtype]), last, keepdims=0)
-
-
 #: ONNX's numbers of dtypes.
 _DTYPES = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}
-_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 _HANDLERS = {
     "BroadcastArgs": _handler(_broadcast_args),
     "Expm1": _handler(_expm1),
@@ -229,7 +221,6 @@ _HANDLERS = {
     "SigmoidGrad": _handler(_sigmoid_grad),
     "SoftplusGrad": _handler(_softplus_grad),
     "TanhGrad": _handler(_tanh_grad),
-    "UpperBound": _handler(_upper_bound),
     "Xdivy": _handler(_xdivy),
     "Xlogy": _handler(_xlogy),
 }
