@@ -263,10 +263,6 @@ def flow() -> nvp.Flow:
     return affine()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """All tests of this folder in one worker, which then exports each model once and starts each server once."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("serving"))
+    item.add_marker(pytest.mark.xdist_group("serving"))
