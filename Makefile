@@ -37,8 +37,8 @@ demo: dev ## Fit flows to real data and to two moons, export and serve them: pic
 	$(VENV)/bin/python -m tfp_nvp demo
 
 # The tests in parts, each in new processes, since TensorFlow keeps all that it has traced and compiled; or the tests
-# that PYTEST_ARGS names. Tests of serving share their exports and servers in one process, which comes first.
-PARTS = $(if $(strip $(PYTEST_ARGS)),'',tests/conformance 'tests/serving tests --ignore=tests/conformance')
+# that PYTEST_ARGS names. Tests of serving share their exports and servers in one process, which starts with them.
+PARTS = $(if $(strip $(PYTEST_ARGS)),'',tests/conformance 'tests --ignore=tests/conformance')
 RUN_TESTS = for part in $(PARTS); do \
 	$(1)/bin/python -m pytest -n $(JOBS) --dist loadgroup $$part $(PYTEST_ARGS) $(2) || exit 1; done
 

@@ -26,6 +26,12 @@ with locks.locked(pathlib.Path(sys.argv[2])):
 """
 
 
+def test_all_tests_of_serving_are_in_one_worker(request):
+    """A version of pytest that pytest-xdist does not know runs every export once for each worker."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and request.config.getoption("dist") == "loadgroup":
+        assert request.node.nodeid.endswith("@serving")
+
+
 def test_one_at_a_time(tmp_path):
     inside, most = [], []
 
