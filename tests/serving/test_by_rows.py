@@ -85,7 +85,7 @@ def nodes_run(folder, signature, inputs):
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
 def test_a_sample_of_many_elements_runs_a_third_of_the_nodes(tmp_path):
-    flow = shaken(nvp.MAF([64], num_layers=1, hidden_units=[64], seed=0))
+    flow = shaken(nvp.MAF([64], num_layers=2, hidden_units=[64], seed=0))
     seed = {"seed": np.array([[0, 1]], np.int32)}
     blocks, at_once = (
         nodes_run(nvp.export(flow, tmp_path / "m", verify=False, parallel_rows=rows), "sample", seed) for rows in (0, 9)
