@@ -22,8 +22,8 @@ AVERAGED = 0.1
 class FitOptimizer(keras.optimizers.AdamW):
     """AdamW with a warm-up and cosine schedule, and a decay of kernels alone.
 
-    A step is Keras' own in a third of the operations: a small fit spends most of its time on the tracing and compiling
-    of them. What is the same for all weights is computed once, and each weight is updated by one operation.
+    A step is Keras' own in fewer operations: a small fit spends most of its time on the tracing and compiling of them.
+    What is the same for all weights is computed once, and each weight is updated by one operation.
 
     Args: those of `keras.optimizers.AdamW` but `amsgrad`; `learning_rate` is of `cosine_schedule`.
     """
