@@ -61,7 +61,7 @@ def refused(run, tmp_path, monkeypatch) -> Callable[..., str]:
 def refused_early(refused, monkeypatch) -> Callable[..., str]:
     """As `refused`, before TensorFlow is started."""
     for module in (models, fitting):
-        monkeypatch.setattr(module, "start_tensorflow", lambda: pytest.fail("TensorFlow was started"))
+        monkeypatch.setattr(module, "start_tensorflow", lambda **_: pytest.fail("TensorFlow was started"))
     return refused
 
 

@@ -62,6 +62,16 @@ def test_samples_are_on_the_grid_unless_told_otherwise(integers, run):
     assert continuous.between(0.0, 6.0, inclusive="neither").all()
 
 
+def test_an_export_samples_on_the_grid_alone(integers, run, refused):
+    assert run("export", integers / "run", integers / "rounding").code == 0
+    assert run("sample", integers / "rounding", "-n", 200, "-o", integers / "e.csv").code == 0
+    drawn = pd.read_csv(integers / "e.csv", dtype={"size": str})
+    assert set(drawn["count"]) <= set(range(7))
+    assert drawn["size"].str.len().max() <= len("-0.57")
+    message = refused("sample", integers / "rounding", "-n", 2, "--no-round", "-o", "f.csv")
+    assert "an exported model rounds its samples itself. Leave --no-round out" in message
+
+
 def test_a_column_of_small_steps_beside_a_large_one_keeps_its_digits(tmp_path, run):
     rng = np.random.default_rng(1)
     table = pd.DataFrame({"big": 1e8 * rng.lognormal(size=400), "price": np.round(rng.uniform(0.0, 1.0, 400), 2)})

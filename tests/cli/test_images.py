@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_refused(digits, refused):
 
 
 def test_rows_of_different_batches_get_different_noise(digits, monkeypatch):
-    model, x = models.load_scorer(digits / "flow.keras"), np.full((20, 4, 4, 1), 7, np.uint8)
+    model, x = models.load_any(digits / "flow.keras", images=True), np.full((20, 4, 4, 1), 7, np.uint8)
     monkeypatch.setattr(images, "_AT_ONCE", 16 * 8 * 5)
     seen = []
     monkeypatch.setattr(

@@ -182,7 +182,7 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
         _evaluate_images(model, pictures, num_samples, seed, as_json)
         return
     table = _read(data, reading)
-    fitted = models.load_scorer(model)
+    fitted = models.load_any(model, images=True)
     x, condition, _ = _for_model(fitted, table, **reading)
     nll, error = fitted.nll(x, condition)
     bits = nll / np.log(2) / fitted.size
@@ -211,12 +211,12 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     help="Whether columns whose data lie on a grid, such as integers, get values of the grid.",
 )
 def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: int, round_: bool) -> None:
-    """Draw samples from MODEL (a fit's folder or .keras file) into a table."""
+    """Draw samples from MODEL (a fit's or export's folder, or a .keras file) into a table."""
     tables.check_writable(out)
     outputs.check_free(out)
     table = None if condition_file is None else tables.read_table(condition_file)
-    fitted = models.load_model(model)
-    if fitted.flow.is_conditional != (table is not None):
+    fitted = models.load_any(model)
+    if fitted.is_conditional != (table is not None):
         needs = "needs a condition: give a table of it with --condition"
         raise ValueError(f"{model}: the model {needs if table is None else 'takes no condition'}.")
     names = fitted.columns or [f"x{i + 1}" for i in range(fitted.size)]
@@ -243,7 +243,7 @@ def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
     """Draw the rows of DATA against samples of MODEL, and the density of two columns."""
     outputs.check_free(out)
     table = _read(data, reading)
-    fitted = models.load_model(model)
+    fitted = models.load_any(model)
     x, condition, columns = _for_model(fitted, table, **reading)
     with outputs.new_folder(out) as folder:
         models.draw_corner(fitted, x, condition, columns, seed, folder / "corner.png")
@@ -369,7 +369,6 @@ def serve(
     """
     if not models_folder.is_dir():
         raise FileNotFoundError(f"{models_folder}: no such folder. `tfp-nvp export` writes models.")
-    models.start_tensorflow()
     from tfp_nvp import serving
 
     options["overwrite"] = overwrite or overwritten
@@ -405,7 +404,7 @@ def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
 
 
 def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, seed: int, as_json: bool) -> None:
-    scores = images.score_images(models.load_scorer(model), pictures, num_samples=num_samples, seed=seed)
+    scores = images.score_images(models.load_any(model, images=True), pictures, num_samples=num_samples, seed=seed)
     if as_json:
         _echo_json(scores)
         return

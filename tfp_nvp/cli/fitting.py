@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 
 from tfp_nvp.cli import outputs
 from tfp_nvp.cli.models import Model, draw_corner, draw_density, start_tensorflow
@@ -117,8 +115,9 @@ def fit_table(
     **options: Any,
 ) -> tuple[Model, dict[str, Any]]:
     """Fits a model to a table; returns it and the content of `metrics.json`."""
-    say("Starting TensorFlow", quiet or not sys.stderr.isatty())  # in a file a refusal is one line
-    nvp = start_tensorflow()
+    import pandas as pd
+
+    nvp = start_tensorflow(quiet=quiet)
     started = time.perf_counter()
     flow = nvp.training.fit(
         pd.DataFrame(x[split.fitted], columns=columns),

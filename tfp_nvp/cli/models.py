@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +20,26 @@ _SAMPLE_BATCH = 50_000  # samples drawn at once, to bound memory
 _DRAWN = 10_000  # rows and samples in a picture
 
 
-def start_tensorflow() -> Any:
-    """Imports `tfp_nvp` without TensorFlow's log messages.
+def start_tensorflow(*, only: bool = False, quiet: bool = False) -> Any:
+    """Imports `tfp_nvp` without TensorFlow's log messages, and says so on a terminal.
 
     Some come before any log level applies, so stderr is redirected during the import.
+
+    Args:
+      only: whether to import TensorFlow alone, without TensorFlow Probability, which an exported model does not need.
+      quiet: whether nothing is said.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    is_read = sys.stderr.isatty()  # in a file a refusal is one line
+    if is_read and not quiet and "tensorflow" not in sys.modules:
+        print("Starting TensorFlow", file=sys.stderr)  # noqa: T201
     with _no_stderr():
         import tensorflow as tf
 
         import tfp_nvp
-        from tfp_nvp.serving import export  # noqa: F401  # and with it TensorFlow Probability and Keras
+
+        if not only:
+            from tfp_nvp.serving import export  # noqa: F401  # and with it TensorFlow Probability
     tf.get_logger().setLevel(logging.ERROR)
     return tfp_nvp
 
@@ -129,20 +139,21 @@ class Model:
         per_call = max(1, _SAMPLE_BATCH // (1 if condition is None else max(1, len(condition))))
         sizes = [min(per_call, n - start) for start in range(0, n, per_call)]
         seeds = np.random.SeedSequence(seed).generate_state(len(sizes)).astype(np.int64) % 2**31
-        keywords = {} if condition is None else {"condition": self._cast(condition)}
-        rounding = {}
-        if self.schema is not None:
-            rounding["round"] = False
-        draws = [
-            self.flow.sample(size, seed=int(s), **keywords, **rounding) for size, s in zip(sizes, seeds, strict=True)
-        ]
-        samples = np.concatenate(draws)
+        condition = None if condition is None else self._cast(condition)
+        samples = np.concatenate([self._draw(size, int(s), condition) for size, s in zip(sizes, seeds, strict=True)])
         if round and self.schema is not None and self.schema.has_grid:
             samples = self.schema.round(samples.astype(np.float64)).numpy()
             for i in np.flatnonzero(self.schema.step):
                 largest = np.maximum(np.abs(samples[..., i]).max(), self.schema.step[i])
                 samples[..., i] = np.round(samples[..., i], 12 - int(np.ceil(np.log10(largest))))  # 0.57, not 0.5700…01
         return samples if condition is None else np.swapaxes(samples, 0, 1)
+
+    def _draw(self, n: int, seed: int, condition: np.ndarray | None) -> np.ndarray:
+        """Samples [n, d] or, with a condition [m, c], [n, m, d], before they are rounded."""
+        keywords = {} if condition is None else {"condition": condition}
+        if self.schema is not None:
+            keywords["round"] = False
+        return np.asarray(self.flow.sample(n, seed=seed, **keywords))
 
     def about(self) -> dict[str, Any]:
         """Notes on the fit for a model card: data, columns, test NLL."""
@@ -208,22 +219,38 @@ class Exported(Model):
     def integer_log_prob(self, x: np.ndarray, condition: np.ndarray | None, seed: int) -> np.ndarray:
         return self.flow.log_prob(x, condition, seed=seed)
 
+    def sample(self, n: int, seed: int, condition: np.ndarray | None = None, *, round: bool = True) -> np.ndarray:
+        if not round and self.schema is not None and self.schema.has_grid:
+            raise ValueError(
+                f"{self.flow.folder}: an exported model rounds its samples itself. Leave --no-round out, or give the "
+                "folder of the fit."
+            )
+        return super().sample(n, seed, condition, round=round)
 
-def load_scorer(path: str | Path) -> Model:
-    """Loads a model to evaluate: as `load_model`, of images too, or from the folder of an export or of a version.
+    def _draw(self, n: int, seed: int, condition: np.ndarray | None) -> np.ndarray:
+        if condition is None:
+            return self.flow.sample(n, seed=seed)
+        samples = self.flow.sample(n * len(condition), seed=seed, condition=np.repeat(condition, n, axis=0))
+        return np.swapaxes(samples.reshape(len(condition), n, -1), 0, 1)
+
+
+def load_any(path: str | Path, *, images: bool = False) -> Model:
+    """Loads a model to query: as `load_model`, or from the folder of an export or of a version.
 
     Raises:
       OSError: if there is none.
-      ValueError: if it is not a `FlowModel`.
+      ValueError: if it is not a `FlowModel` over a table's rows or, if `images`, over images.
     """
     path = Path(path)
     exported = (path / "saved_model.pb").exists() or any(path.glob("[0-9]*/saved_model.pb"))
     if not exported:
-        return load_model(path, images=True)
-    start_tensorflow()
+        return load_model(path, images=images)
+    start_tensorflow(only=True)
     from tfp_nvp import serving
 
     flow = serving.load(path)
+    if len(flow.event_shape) not in ((1, 3) if images else (1,)):
+        raise ValueError(f"{path}: not a model of a table's rows, but of events {list(flow.event_shape)}.")
     names = flow.columns
     return Exported(flow, list(names.get("x", [])), list(names.get("condition", [])))
 

@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tfp_nvp.tables import LARGEST_INTEGER
+
+if TYPE_CHECKING:  # commands without a table do not wait for pandas
+    import pandas as pd
 
 _SHOWN = 5  # rows or columns listed in a message before "…"
 
@@ -72,6 +74,8 @@ class Table:
         return values
 
     def _numbers(self, name: str) -> np.ndarray:
+        import pandas as pd
+
         column = self.frame[name]
         known = column.dropna()
         if pd.api.types.is_integer_dtype(column) and known.size:
@@ -108,6 +112,8 @@ def read_table(path: str | Path, *, key: str | None = None, header: bool | None 
       OSError: if there is no such file.
       ValueError: if its content does not match its suffix, or is empty.
     """
+    import pandas as pd
+
     path = Path(path)
     if key is not None and path.suffix.lower() != ".npz":
         raise ValueError(f"{path.name}: --key chooses an array of an .npz file, which this is not. Leave it out.")
@@ -140,6 +146,8 @@ def unreadable(path: Path, error: Exception) -> ValueError:
 
 def write_table(values: np.ndarray, names: Sequence[str], path: Path) -> None:
     """Writes rows [n, len(names)] to .csv, .tsv, .parquet or .npy, by the suffix."""
+    import pandas as pd
+
     _WRITERS[path.suffix.lower()](pd.DataFrame(values, columns=list(names)), values, path)
 
 
@@ -150,6 +158,8 @@ def check_writable(path: Path) -> None:
 
 
 def _read_text(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
+    import pandas as pd
+
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = next((line for line in file if line.strip()), "")
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t|", key=first.count)
@@ -180,7 +190,15 @@ def _read_npz(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
         return _from_array(file[key if key is not None else keys[0]])
 
 
+def _read_parquet(path: Path, key: str | None, header: bool | None) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
 def _from_array(array: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
     if array.dtype.names:
         return pd.DataFrame({name: array[name] for name in array.dtype.names})
     if array.ndim not in (1, 2):
@@ -218,7 +236,7 @@ _READERS: dict[str, Callable[[Path, str | None, bool | None], pd.DataFrame]] = {
     ".csv": _read_text,
     ".tsv": _read_text,
     ".txt": _read_text,
-    ".parquet": lambda path, key, header: pd.read_parquet(path),
+    ".parquet": _read_parquet,
     ".npy": lambda path, key, header: _from_array(np.load(path, allow_pickle=False)),
     ".npz": _read_npz,
 }
