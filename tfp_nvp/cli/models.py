@@ -150,7 +150,7 @@ class Model:
 
     def _draw(self, n: int, seed: int, condition: np.ndarray | None) -> np.ndarray:
         """Samples [n, d] or, with a condition [m, c], [n, m, d], before they are rounded."""
-        keywords = {} if condition is None else {"condition": condition}
+        keywords: dict[str, Any] = {} if condition is None else {"condition": condition}
         if self.schema is not None:
             keywords["round"] = False
         return np.asarray(self.flow.sample(n, seed=seed, **keywords))

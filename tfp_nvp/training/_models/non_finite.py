@@ -14,22 +14,27 @@ from tfp_nvp.training._models import replicas
 
 
 class NonFiniteGuard:
-    """Applies a step's gradients only if loss and gradients are finite, else records the first place that was not."""
+    """Applies a step's gradients only if loss and gradients are finite, else records the first place that was not.
+
+    Attributes:
+      first: a variable, the number of that place; −1 for none.
+      places: what the numbers that are checked are called, after a step was traced.
+    """
 
     def __init__(self) -> None:
-        self._first = tf.Variable(
+        self.first = tf.Variable(
             -1, dtype=tf.int32, trainable=False, name="first_non_finite", aggregation=replicas.SAME_EVERYWHERE
         )
-        self._places: list[str] = []
+        self.places: list[str] = []
 
     def reset(self) -> None:
         """Forgets an earlier failure."""
-        self._first.assign(-1)
+        self.first.assign(-1)
 
     def failure(self) -> str | None:
         """Names the first place of the first failed step that was not finite; None if all steps were."""
-        index = int(tf.convert_to_tensor(self._first))
-        return None if index < 0 else self._places[index]
+        index = int(tf.convert_to_tensor(self.first))
+        return None if index < 0 else self.places[index]
 
     def apply(
         self,
@@ -51,8 +56,8 @@ class NonFiniteGuard:
             parts.append((name, [step.value, step.log_det]))
         of_gradients = [_all_finite([gradient]) for gradient, _ in pairs]
         of_loss = _all_finite([loss])
-        self._places = [name for name, _ in parts]
-        self._places += [f"the gradient of `{variable.path}`" for _, variable in pairs] + ["the loss"]
+        self.places = [name for name, _ in parts]
+        self.places += [f"the gradient of `{variable.path}`" for _, variable in pairs] + ["the loss"]
 
         scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)  # expects infinite gradients now and then
         tests = [of_loss] if scaling else [of_loss, *of_gradients]
@@ -65,8 +70,8 @@ class NonFiniteGuard:
             counts = replicas.total(tf.cast(~tf.stack(flags), tf.int32))
             failed = tf.concat([counts > 0, [True]], 0)  # the loss is the last place
             place = tf.cast(tf.argmax(tf.cast(failed, tf.int32)), tf.int32)
-            is_first = ~is_finite & has_rows & (self._first < 0)
-            self._first.assign(tf.where(is_first, place, self._first))
+            is_first = ~is_finite & has_rows & (self.first < 0)
+            self.first.assign(tf.where(is_first, place, self.first))
 
         def apply(gradients: Sequence[Any]) -> None:
             optimizer.apply_gradients([(g, variable) for g, (_, variable) in zip(gradients, alike, strict=True)])

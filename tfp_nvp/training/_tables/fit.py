@@ -39,6 +39,7 @@ from tfp_nvp.training._tables.part import Part
 from tfp_nvp.training._tables.periods import parse_periods
 from tfp_nvp.training._tables.plan import Plan, plan_for
 from tfp_nvp.training._tables.regression import regression_shift
+from tfp_nvp.training._tables.shared_graphs import is_of_known_parts, share_graphs
 from tfp_nvp.training._tables.split import split
 from tfp_nvp.training._tables.time_limit import TimeLimit
 from tfp_nvp.training._tables.train import train_model
@@ -156,6 +157,8 @@ def fit(
     if checkpoint is not None:
         checkpoint.identify(train, held_out, plan, seed, model.distribution)
     model.compile(plan.optimizer(), jit_compile=plan.jit_compile, steps_per_execution=plan.steps_per_execution)
+    if is_of_known_parts(flow):
+        share_graphs(model)
     train_model(
         model,
         train,

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfp_nvp import checks, flows
 from tfp_nvp.distributions import Flow
 from tfp_nvp.training._models.fit_optimizer import FitOptimizer, cosine_schedule
+from tfp_nvp.training._tables.averages import Averages
 from tfp_nvp.training._tables.best_weights import BestWeights
 from tfp_nvp.transformers import CircularSpline, RationalQuadratic
 
@@ -83,7 +84,7 @@ class Plan:
     def callbacks(self, initial: float) -> list[keras.callbacks.Callback]:
         """Callbacks that validate averaged weights and restore the best; `initial` is the loss before training."""
         patience = max(1, self.patience_steps // self.steps_per_epoch)
-        swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.ema_momentum else []
+        swap = [Averages()] if self.ema_momentum else []
         return [*swap, BestWeights(initial, patience)]
 
     def override(self, rows: int, batch_size: int | None, epochs: int | None, learning_rate: float | None) -> Plan:
