@@ -35,7 +35,7 @@ ORDER = [
 ]
 #: The same of the folders within a package.
 FOLDERS = {
-    "training": [{"_models"}, {"_matching", "_tables"}, {"_anomalies"}],
+    "training": [{"_candidates", "_models"}, {"_matching", "_tables"}, {"_anomalies"}],
     "serving": [{"_folders"}, {"_asking", "_exporting", "_deploying"}],
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -66,6 +66,7 @@ NAMES: dict[str, dict[str, str]] = {
         "ConditionalNormal": "tfp_nvp.distributions.conditional_normal",
         "Dequantized": "tfp_nvp.distributions.dequantized",
         "Flow": "tfp_nvp.distributions.flow",
+        "GaussianMixture": "tfp_nvp.distributions.gaussian_mixture",
         "MixtureOfFlows": "tfp_nvp.distributions.mixture_of_flows",
         "StandardNormal": "tfp_nvp.distributions.standard_normal",
         "TorusNormal": "tfp_nvp.distributions.torus_normal",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -33,7 +34,9 @@ class MixtureOfFlows(Density):
       flows: at least 2 `Flow`s, of one event shape, dtype and condition shape, and batch shape []. Give recipes
         different seeds: equal flows get equal gradients.
       conditioner: a Keras layer from the condition to a logit for each flow, [n, 0] and [n, ...] → [n, number of
-        flows]; by default `conditioners.MLP()` where the flows take a condition.
+        flows]; by default `conditioners.MLP()` where the flows take a condition and there are no `weights`.
+      weights: wₖ to start with, positive numbers, which are divided by their sum; by default all are equal.
+      scores: the mean log-density of held-out data under each flow alone, in nats, for `report`; None if unknown.
       name: name of its ops.
 
     Raises:
@@ -49,7 +52,13 @@ class MixtureOfFlows(Density):
     """
 
     def __init__(
-        self, flows: Sequence[Flow], *, conditioner: keras.layers.Layer | None = None, name: str | None = None
+        self,
+        flows: Sequence[Flow],
+        *,
+        conditioner: keras.layers.Layer | None = None,
+        weights: Any = None,
+        scores: Any = None,
+        name: str | None = None,
     ):
         flows = checks.sequence("flows", flows, Flow, "flows, such as [tfp_nvp.RealNVP([2]), tfp_nvp.MAF([2])]")
         if len(flows) < 2:
@@ -62,9 +71,13 @@ class MixtureOfFlows(Density):
             )
         super().__init__(dtype=first.dtype, reparameterization_type=tfd.NOT_REPARAMETERIZED, name=name)
         self.flows = list(flows)
-        self.logits = tf.Variable(tf.zeros(len(flows), self.dtype), name="logits")
+        weights = np.ones(len(flows)) if weights is None else _numbers("weights", weights, len(flows))
+        if not (weights > 0).all():
+            raise ValueError(f"`weights` must be positive; got {checks.shown(weights.tolist())}.")
+        self.scores = None if scores is None else _numbers("scores", scores, len(flows))
+        self.logits = tf.Variable(tf.constant(np.log(weights / weights.sum()), self.dtype), name="logits")
         self.conditioner = None
-        if first.condition_shape is not None:
+        if first.condition_shape is not None and (conditioner is not None or self._captured.get("weights") is None):
             network = MLP(seed=0, dtype=self.dtype.name) if conditioner is None else conditioner
             self.conditioner = connect(network, (0,), first.condition_shape, len(flows), self.dtype)
 
@@ -92,9 +105,13 @@ class MixtureOfFlows(Density):
         """log wₖ: [k], or [..., k] of conditions [..., *condition_shape]."""
         condition = check_condition(self.name, self.condition_shape, condition, self.dtype)
         logits = tf.convert_to_tensor(self.logits)
+        if self.condition_shape is None:
+            return tf.nn.log_softmax(logits)
+        rank = len(self.condition_shape)
+        batch = shapes.batch_shape(condition, rank)
+        logits += tf.zeros(shapes.concat(batch, [len(self.flows)]), self.dtype)
         if self.conditioner is not None:
-            rank = len(self.condition_shape or ())
-            nothing = tf.zeros(shapes.concat(shapes.batch_shape(condition, rank), [0]), self.dtype)
+            nothing = tf.zeros(shapes.concat(batch, [0]), self.dtype)
             logits += raw_numbers(
                 self.conditioner, nothing, condition, event_ndims=1, condition_ndims=rank, num_parameters=1
             )[0]
@@ -103,6 +120,26 @@ class MixtureOfFlows(Density):
     def responsibilities(self, x: Any, condition: Any = None) -> tf.Tensor:
         """p(k | x, c), the probability that flow k drew x: [..., *event] → [..., k]."""
         return tf.nn.softmax(self._log_terms(as_tensor(x, self.dtype), condition))
+
+    def disagreement(self, x: Any, condition: Any = None) -> tf.Tensor:
+        """The standard deviation over the flows, by their weights, of log pₖ(x | c) in nats: [..., *event] → [...].
+
+        Where flows were fitted to other rows and from other weights, it is large where the data say little.
+        """
+        log_weights = self.log_weights(condition)
+        log_probs = self._log_terms(as_tensor(x, self.dtype), condition) - log_weights
+        weights = tf.exp(log_weights)
+        mean = tf.reduce_sum(weights * log_probs, axis=-1, keepdims=True)
+        return tf.sqrt(tf.reduce_sum(weights * (log_probs - mean) ** 2, axis=-1))
+
+    def report(self) -> str:
+        """A table of the flows, from the heaviest: weight, and the score of each alone; without a condition's part."""
+        weights = tf.nn.softmax(self.logits).numpy()
+        scores = [f"{score:12.4f}  " for score in self.scores] if self.scores is not None else [""] * len(self.flows)
+        lines = ["weight  " + ("" if self.scores is None else " log p alone  ") + "flow"]
+        for i in np.argsort(-weights, kind="stable"):
+            lines.append(f"{weights[i]:6.3f}  {scores[i]}{self.flows[i].name}")
+        return "\n".join(lines)
 
     def given(self, condition: Any) -> tfd.Mixture:
         """This distribution at one condition, whose batch becomes part of the batch shape, as one of TFP's own."""
@@ -164,6 +201,14 @@ class MixtureOfFlows(Density):
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, condition: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
         x = self.sample(sample_shape, seed=seed, condition=condition)
         return x, self.log_prob(x, condition=condition)
+
+
+def _numbers(name: str, value: Any, count: int) -> np.ndarray:
+    """An argument as `count` finite numbers."""
+    numbers = np.asarray(value, np.float64)
+    if numbers.shape != (count,) or not np.isfinite(numbers).all():
+        raise ValueError(f"`{name}` must be {count} finite numbers, one for each flow; got {checks.shown(value)}.")
+    return numbers
 
 
 def _check_alike(flows: list[Flow]) -> None:

@@ -11,13 +11,15 @@ from tensorflow_probability.python.distributions.independent import _Independent
 from tensorflow_probability.python.distributions.sample import _Sample
 from tensorflow_probability.python.distributions.transformed_distribution import _TransformedDistribution
 
-from tfp_nvp.distributions import Dequantized, Flow, StandardNormal, TorusNormal
+from tfp_nvp.distributions import Dequantized, Flow, GaussianMixture, MixtureOfFlows, StandardNormal, TorusNormal
 from tfp_nvp.distributions._temperature import tempered
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.flows import AugmentedFlow
 from tfp_nvp.serving._exporting.threefry import normals, uniforms
 
 tfd = tfp.distributions
+#: Changes the seed of a row for the choice of a component, so that it is independent of the rest of the sample.
+_OF_CHOICE = 0x6A09E667
 # `tfd.Independent` is `_Independent` as a composite tensor; TFP returns the latter where that is impossible.
 
 
@@ -25,8 +27,8 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     """Draws one sample for each row of `seed`.
 
     Equal seeds (with equal conditions) give equal rows in any batch; rows of different seeds
-    are independent. `tfd.MultivariateNormalDiag` and normal, uniform, logistic, Laplace, torus and spherical bases,
-    also in `tfd.Independent` or `tfd.Sample`, are sampled for all rows at once; others row by row.
+    are independent. Mixtures of ours, `tfd.MultivariateNormalDiag` and normal, uniform, logistic, Laplace, torus and
+    spherical bases, also in `tfd.Independent` or `tfd.Sample`, are sampled for all rows at once; others row by row.
 
     Args:
       distribution: of batch shape [].
@@ -39,6 +41,13 @@ def sample_rows(distribution: tfd.Distribution, seed: tf.Tensor, condition: tf.T
     flow = as_fittable(distribution).as_flow()
     if flow is not None:  # `distribution` is this flow, or `Dequantized` with it
         return distribution.decode(base_rows(flow, seed, condition), condition)[0]
+    if isinstance(distribution, MixtureOfFlows):
+        component = _chosen(distribution.log_weights(condition), seed)
+        rows = [sample_rows(flow, seed, condition) for flow in distribution.flows]
+        return _picked(component, rows)
+    if isinstance(distribution, GaussianMixture):
+        z = _as_events(distribution, normals, seed, distribution.event_shape[0])
+        return distribution.from_normals(_chosen(distribution.log_weights, seed), z)
     if isinstance(distribution, AugmentedFlow):
         return distribution.decode_rows(base_rows(distribution.flow, seed, condition), condition)
     if type(distribution) in (_TransformedDistribution, tfd.TransformedDistribution) and _has_no_batch(
@@ -81,6 +90,22 @@ def dequantize_rows(distribution: Dequantized, x: tf.Tensor, seed: tf.Tensor) ->
     z = base_rows(noise, seed, condition)
     v, log_det = noise.decode(z, condition)
     return distribution.add_learned_noise(x, v, noise.distribution.log_prob(z, **noise._for_base(condition)) - log_det)
+
+
+def _chosen(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """The number of a component for each seed [n], of weights [k] or [n, k]."""
+    u = uniforms(tf.bitwise.bitwise_xor(seed, _OF_CHOICE), 1, log_weights.dtype)
+    below = tf.cumsum(tf.exp(log_weights), axis=-1)[..., :-1]  # the last may be a little less than 1
+    return tf.reduce_sum(tf.cast(u > below, tf.int32), axis=-1)
+
+
+def _picked(component: tf.Tensor, rows: list[tf.Tensor]) -> tf.Tensor:
+    """The row of each component chosen [n], of rows [n, ...] of all components."""
+    shape = [-1, *[1] * (rows[0].shape.rank - 1)]
+    picked = rows[0]
+    for number, others in enumerate(rows[1:], start=1):
+        picked = tf.where(tf.reshape(component == number, shape), others, picked)
+    return picked
 
 
 def _core(distribution: tfd.Distribution) -> tfd.Distribution:

@@ -62,6 +62,29 @@ def split(table: Part, *, fraction: float | None, validation_data: Any, seed: in
     return table.take(order[~held[order]]), table.take(order[held[order]])
 
 
+def folds(table: Part, count: int, seed: int) -> np.ndarray:
+    """Numbers [n] from 0 to `count` − 1 of about equally many rows each; rows of one group, and equal rows, in one.
+
+    Raises:
+      ValueError: if a fold would be left with too few rows.
+    """
+    equal = equal_rows(table.x, table.condition)
+    groups = table.group if equal is None or table.group is not None else _without_atoms(equal)
+    labels = np.arange(len(table)) if groups is None else groups
+    _, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    fold, filled = np.empty(len(sizes), int), np.zeros(count)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    for group in order[np.argsort(-sizes[order], kind="stable")]:  # the largest first
+        fold[group] = filled.argmin()
+        filled[fold[group]] += sizes[group]
+    if filled.min() < MIN_ROWS // 4 or len(table) - filled.max() < MIN_ROWS // 2:
+        raise ValueError(
+            f"`members` must leave each fold at least {MIN_ROWS // 4} rows, and the others {MIN_ROWS // 2}; {count} "
+            f"folds of {len(table)} rows in {len(sizes)} group(s) have {filled.astype(int).tolist()}. Lower it."
+        )
+    return fold[numbers.reshape(-1)]
+
+
 def _held_out_rows(rows: int, fraction: float | None) -> int:
     if fraction is None:
         fraction = 0.2 if rows < 5_000 else 0.1

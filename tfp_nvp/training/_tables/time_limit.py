@@ -23,6 +23,10 @@ class TimeLimit(keras.callbacks.Callback):
         self.reached = False
         self._end = time.monotonic() + self.seconds
 
+    def share(self, parts: int) -> TimeLimit:
+        """A limit for the next of `parts` equal parts of the time that is left."""
+        return TimeLimit(max(1e-3, (self._end - time.monotonic()) / parts))
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if time.monotonic() > self._end:
             self.reached = self.model.stop_training = True
