@@ -123,6 +123,11 @@ NAMES: dict[str, dict[str, str]] = {
         "size_report": "tfp_nvp.serving._folders.model_card",
         "write_deployment": "tfp_nvp.serving._deploying.deployment",
     },
+    "tfp_nvp.sklearn": {
+        "FlowConditional": "tfp_nvp.sklearn.flow_conditional",
+        "FlowDensity": "tfp_nvp.sklearn.flow_density",
+        "FlowOutlier": "tfp_nvp.sklearn.flow_outlier",
+    },
     "tfp_nvp.solvers": {
         "AdaptiveDormandPrince": "tfp_nvp.solvers.runge_kutta",
         "DormandPrince5": "tfp_nvp.solvers.runge_kutta",

@@ -267,7 +267,7 @@ class TestFit:
             detector = AnomalyDetector(seed=0).fit(rows[:342], flow=small, steps=10, verbose=0)
         assert detector.threshold_.false_positive_rate == 1.0 / 70.0
         assert detector.threshold_.rows == 69
-        with pytest.raises(ValueError, match="there are 69. Give more rows, or a rate of at least 0.0143"):
+        with pytest.raises(ValueError, match=r"there are 69\. Give more rows, or a rate of at least 0\.0143"):
             AnomalyDetector(seed=0).fit(rows[:342], false_positive_rate=0.01, flow=small, steps=10, verbose=0)
         with pytest.warns(UserWarning, match="19 held-out rows permit"):
             assert detector.calibrate(rows[:19]).threshold_.false_positive_rate == 0.05
