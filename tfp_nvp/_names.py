@@ -72,7 +72,9 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tfp_nvp.evaluation": {
         "SampleImages": "tfp_nvp.evaluation.sample_images",
+        "c2st": "tfp_nvp.evaluation._c2st",
         "credibility": "tfp_nvp.evaluation.calibration",
+        "mmd": "tfp_nvp.evaluation._mmd",
         "plot_calibration": "tfp_nvp.evaluation.calibration_plot",
         "plot_corner": "tfp_nvp.evaluation.corner_plot",
         "plot_density_2d": "tfp_nvp.evaluation.density_plot",
@@ -80,6 +82,7 @@ NAMES: dict[str, dict[str, str]] = {
         "plot_images": "tfp_nvp.evaluation.images",
         "ranks": "tfp_nvp.evaluation.calibration",
         "sheet": "tfp_nvp.evaluation.images",
+        "tarp": "tfp_nvp.evaluation._tarp",
     },
     "tfp_nvp.flows": {
         "IAF": "tfp_nvp.flows.iaf",

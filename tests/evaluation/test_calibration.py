@@ -59,7 +59,7 @@ def test_one_that_is_too_wide_or_too_narrow_or_biased_is_not(pairs):
 
 def test_parts_that_are_drawn_one_after_the_other_are_all_there(pairs, monkeypatch):
     whole = ranks(model(), *pairs, num_samples=S)
-    monkeypatch.setattr("tfp_nvp.evaluation.calibration._EVENTS", 300 * S)
+    monkeypatch.setattr("tfp_nvp.evaluation._samples.EVENTS", 300 * S)
     parts = ranks(model(), *pairs, num_samples=S)
     assert parts.shape == whole.shape
     assert np.abs(parts - whole).mean() < 0.1 * S
