@@ -61,5 +61,5 @@ def refuse_nan(name: str, of_rows: np.ndarray) -> None:
 
 
 def levels_of(counts: np.ndarray, num_samples: int, seed: int) -> np.ndarray:
-    """(k + u) / (s + 1) of counts k among s samples, u uniform on [0, 1]: uniform for any s if k is uniform on 0, …, s."""
+    """(k + u) / (s + 1) of counts k among s samples, u uniform on [0, 1]: uniform for any s if k is so on 0, …, s."""
     return (counts + np.random.default_rng(seed).uniform(size=len(counts))) / (num_samples + 1)
