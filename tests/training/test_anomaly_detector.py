@@ -1,5 +1,6 @@
 """Thresholds keep the false-positive rate that they promise, and say how sure they are."""
 
+import functools
 import json
 import math
 
@@ -271,6 +272,11 @@ class TestFit:
             AnomalyDetector(seed=0).fit(rows[:342], false_positive_rate=0.01, flow=small, steps=10, verbose=0)
         with pytest.warns(UserWarning, match="19 held-out rows permit"):
             assert detector.calibrate(rows[:19]).threshold_.false_positive_rate == 0.05
+
+    def test_a_flow_of_float64_is_fitted(self, rows):
+        recipe = functools.partial(nvp.RealNVP, num_layers=1, hidden_units=[4], dtype="float64")
+        detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.1, flow=recipe, steps=10, verbose=0)
+        assert detector.score(rows).dtype == np.float64
 
     def test_it_is_saved_as_a_model(self, detector, rows, tmp_path):
         detector.model.save(tmp_path / "detector.keras")
