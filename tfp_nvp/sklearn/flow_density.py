@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfp_nvp import checks
 from tfp_nvp.sklearn._estimator import DensityMixin, check_is_fitted, seed_of
 from tfp_nvp.sklearn._table_estimator import TableEstimator
 from tfp_nvp.training import Plan
@@ -105,4 +106,5 @@ class FlowDensity(DensityMixin, TableEstimator):
           random_state: an int for the same rows every time, a `RandomState`, or None.
         """
         check_is_fitted(self, "model_")
-        return np.asarray(self.model_.sample(n_samples, seed=seed_of(random_state)), np.float64)
+        count = checks.integer("n_samples", n_samples, 1)
+        return np.asarray(self.model_.sample(count, seed=seed_of(random_state)), np.float64)
