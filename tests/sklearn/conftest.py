@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def eager() -> Iterator[None]:
     """To trace the graphs of a fit takes ten times as long as a step of so small a table; other tests have graphs."""
     tf.config.run_functions_eagerly(True)

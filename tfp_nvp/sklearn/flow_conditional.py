@@ -115,11 +115,11 @@ class FlowConditional(RegressorMixin, TableEstimator):
           The shape of y, [n] or [n, d]; of several quantiles [n, q] or [n, q, d].
         """
         if quantiles is None:
-            return np.concatenate([draws.mean(axis=0) for draws in self._draws(X)])
+            return self._in_shape([self._on_grid(draws).mean(axis=0) for draws in self._draws(X)])
         levels = checks.numbers_in("quantiles", quantiles, checks.INNER_FRACTION)
         # Of draws at (s − ½) / S, "hazen" reads off those very levels.
         parts = [np.quantile(draws, levels, axis=0, method="hazen") for draws in self._draws(X)]
-        return np.concatenate([np.moveaxis(part, 0, 1) if levels.ndim else part for part in parts])
+        return self._in_shape([self._on_grid(np.moveaxis(part, 0, 1) if levels.ndim else part) for part in parts])
 
     def predict_interval(self, X: Any, level: float = 0.9) -> np.ndarray:
         """The central interval of y given each row of X [n, k]: low and high, [n, 2] or [n, 2, d].
@@ -148,7 +148,7 @@ class FlowConditional(RegressorMixin, TableEstimator):
         check_is_fitted(self, "model_")
         X, count = self._checked(X, reset=False), checks.integer("n_samples", n_samples, 1)
         y = np.asarray(self.model_.sample(count, condition=X, seed=seed_of(random_state)), np.float64)
-        return np.moveaxis(y[..., 0] if self._one_target else y, 0, 1)
+        return self._in_shape([np.moveaxis(y, 0, 1)])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -159,7 +159,7 @@ class FlowConditional(RegressorMixin, TableEstimator):
         return {"multioutput": True}
 
     def _draws(self, X: Any) -> Iterator[np.ndarray]:
-        """Draws of y given some rows after others: [num_samples, b] or [num_samples, b, d]."""
+        """Draws of y given some rows after others, [num_samples, b, d], not rounded to a grid of targets."""
         check_is_fitted(self, "model_")
         X, count = self._checked(X, reset=False), checks.integer("num_samples", self.num_samples, 1)
         latents = _latents(self.model_, count)
@@ -167,12 +167,20 @@ class FlowConditional(RegressorMixin, TableEstimator):
         for start in range(0, len(X), at_once):
             rows = X[start : start + at_once]
             if latents is None:
-                y = self.model_.sample(count, condition=rows, seed=(_SEED, start))
+                y = self.model_.sample(count, condition=rows, seed=(_SEED, start), round=False)
             else:
                 z = np.broadcast_to(latents, (count, len(rows), latents.shape[-1]))
-                y = self.model_.schema.round(self.model_.decode(z, condition=rows)[0])
-            y = np.asarray(y, np.float64)
-            yield y[..., 0] if self._one_target else y
+                y, _ = self.model_.decode(z, condition=rows)
+            yield np.asarray(y, np.float64)
+
+    def _on_grid(self, y: np.ndarray) -> np.ndarray:
+        """Values [..., d] of targets on a grid, such as counts, moved to it."""
+        return np.asarray(self.model_.schema.round(y))
+
+    def _in_shape(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Answers [b, ..., d] for some rows after others, without the last axis if y had none."""
+        whole = np.concatenate(parts)
+        return whole[..., 0] if self._one_target else whole
 
 
 def _columns(y: np.ndarray) -> np.ndarray:
