@@ -141,7 +141,7 @@ def test_the_picture_shows_ranks_and_coverage(pairs, tmp_path):
         "rank of b among 99 samples",
         "mass of the region",
     ]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["95 % band", "uniform", "model"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["95 % simultaneous band", "uniform", "model"]
     coverage = figure.axes[2].get_lines()[1]
     assert np.abs(coverage.get_ydata() - coverage.get_xdata()).max() < 0.06
 

@@ -28,6 +28,7 @@ OF_FEW_ROWS = {
 #: Check -> the reason why it fails.
 EXPECTED = dict.fromkeys(OF_FEW_ROWS, "fewer than 20 rows are refused") | {
     "check_regressor_multioutput": "11 rows, and targets without noise, of which there is no density",
+    "check_regressors_no_decision_function": "10 rows, and a target that is a column of X",
     "check_sample_weight_equivalence_on_dense_data": "15 rows of 30 columns; and which rows are held out is random, so "
     "that a weight is no number of equal rows",
     "check_sample_weights_invariance": "the same, before scikit-learn 1.6",
@@ -49,7 +50,11 @@ def cases(only: Collection[str] | None = None) -> list[Any]:
             name = check.func.__name__
             if only is not None and name not in only:
                 continue
-            marks = [pytest.mark.xfail(reason=EXPECTED[name], strict=True)] if only is None and name in EXPECTED else []
+            marks = []
+            if only is None and name in EXPECTED:
+                marks.append(pytest.mark.xfail(reason=EXPECTED[name], strict=True))
+            if check.keywords.get("readonly_memmap"):
+                marks.append(pytest.mark.exhaustive)
             options = "-".join(f"{key}={value}" for key, value in check.keywords.items())
             identity = f"{type(estimator).__name__}-{name}-{options}".rstrip("-")
             found.append(pytest.param(checked, check, marks=marks, id=identity))
