@@ -28,7 +28,7 @@ ORDER = [
     {"distributions"},
     {"flows"},
     {"training"},
-    {"evaluation", "serving", "testing"},
+    {"evaluation", "serving", "sklearn", "testing"},
     {"__init__"},
     {"_stubs", "cli"},
     {"__main__"},

@@ -7,6 +7,7 @@ from tfp_nvp import evaluation as evaluation
 from tfp_nvp import flows as flows
 from tfp_nvp import masks as masks
 from tfp_nvp import serving as serving
+from tfp_nvp import sklearn as sklearn
 from tfp_nvp import solvers as solvers
 from tfp_nvp import testing as testing
 from tfp_nvp import training as training

@@ -73,7 +73,9 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tfp_nvp.evaluation": {
         "SampleImages": "tfp_nvp.evaluation.sample_images",
+        "c2st": "tfp_nvp.evaluation._c2st",
         "credibility": "tfp_nvp.evaluation.calibration",
+        "mmd": "tfp_nvp.evaluation._mmd",
         "plot_calibration": "tfp_nvp.evaluation.calibration_plot",
         "plot_corner": "tfp_nvp.evaluation.corner_plot",
         "plot_density_2d": "tfp_nvp.evaluation.density_plot",
@@ -81,6 +83,7 @@ NAMES: dict[str, dict[str, str]] = {
         "plot_images": "tfp_nvp.evaluation.images",
         "ranks": "tfp_nvp.evaluation.calibration",
         "sheet": "tfp_nvp.evaluation.images",
+        "tarp": "tfp_nvp.evaluation._tarp",
     },
     "tfp_nvp.flows": {
         "IAF": "tfp_nvp.flows.iaf",
@@ -123,6 +126,11 @@ NAMES: dict[str, dict[str, str]] = {
         "set_label": "tfp_nvp.serving._folders.version_labels",
         "size_report": "tfp_nvp.serving._folders.model_card",
         "write_deployment": "tfp_nvp.serving._deploying.deployment",
+    },
+    "tfp_nvp.sklearn": {
+        "FlowConditional": "tfp_nvp.sklearn.flow_conditional",
+        "FlowDensity": "tfp_nvp.sklearn.flow_density",
+        "FlowOutlier": "tfp_nvp.sklearn.flow_outlier",
     },
     "tfp_nvp.solvers": {
         "AdaptiveDormandPrince": "tfp_nvp.solvers.runge_kutta",

@@ -6,11 +6,11 @@ import sys
 import warnings
 
 #: Packages whose frames are not the user's.
-_PASSED = {"tfp_nvp", "keras", "tensorflow"}
+_PASSED = {"tfp_nvp", "keras", "sklearn", "tensorflow"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """`warnings.warn` for the nearest caller that is no part of this package, of Keras or of TensorFlow."""
+    """`warnings.warn` for the nearest caller that is no part of this package, Keras, scikit-learn or TensorFlow."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED:
         frame, level = frame.f_back, level + 1

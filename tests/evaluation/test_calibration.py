@@ -10,7 +10,7 @@ import tfp_nvp as nvp
 from tests.training.small import small
 from tfp_nvp.bijectors import Coupling
 from tfp_nvp.conditioners import MLP
-from tfp_nvp.evaluation import credibility, plot_calibration, ranks
+from tfp_nvp.evaluation import credibility, plot_calibration, ranks, tarp
 from tfp_nvp.transformers import Affine
 
 tfd = tfp.distributions
@@ -57,9 +57,38 @@ def test_one_that_is_too_wide_or_too_narrow_or_biased_is_not(pairs):
     assert np.mean(credibility(model(0.0, -0.7), *pairs, num_samples=S) < 0.5) < 0.3
 
 
+def test_regions_around_random_points_hold_as_much_as_they_say(pairs):
+    x, condition = pairs
+    levels = tarp(model(), x, condition, num_samples=S)
+    assert levels.shape == (M,)
+    assert uniform(levels) > 0.01
+    assert uniform(tarp(model(), x, condition, references=condition + 1.0, num_samples=S)) > 0.01
+    assert np.mean(tarp(model(1.0), x, condition, references=condition + 3.0, num_samples=S)) > 0.75  # too near to r
+    narrow = tarp(model(0.0, -0.7), x, condition, num_samples=S)
+    assert narrow.var() > 1.3 / 12  # of the uniform distribution 1 / 12
+    np.testing.assert_array_equal(levels, tarp(model(), x, condition, num_samples=S))
+
+
+def test_only_points_that_depend_on_the_condition_tell_that_a_model_ignores_it(pairs):
+    """Theorem 3 of Lemos et al. (2023): x has the variance 2, and the prior is N(0, 2)."""
+    x, condition = pairs
+    prior = model(0.0, 0.5 * np.log(2.0))
+    ignored = np.zeros_like(condition)
+    assert uniform(tarp(prior, x, ignored, num_samples=S)) > 0.01
+    assert uniform(tarp(prior, x, ignored, references=3.0 * condition, num_samples=S)) < 1e-6
+
+
+def test_random_points_are_in_the_units_of_the_columns(pairs):
+    x, condition = pairs
+    levels = tarp(model(), x, condition, references=x + np.array([0.1, 0.0]), num_samples=S)
+    assert levels.mean() < 0.05  # hardly a sample is as near to such a point as x
+    with pytest.raises(ValueError, match=r"`references` must have the shape of x, \[1000, 2\]; got \[1000, 1\]"):
+        tarp(model(), x, condition, references=x[:, :1])
+
+
 def test_parts_that_are_drawn_one_after_the_other_are_all_there(pairs, monkeypatch):
     whole = ranks(model(), *pairs, num_samples=S)
-    monkeypatch.setattr("tfp_nvp.evaluation.calibration._EVENTS", 300 * S)
+    monkeypatch.setattr("tfp_nvp.evaluation._samples.EVENTS", 300 * S)
     parts = ranks(model(), *pairs, num_samples=S)
     assert parts.shape == whole.shape
     assert np.abs(parts - whole).mean() < 0.1 * S
@@ -112,8 +141,29 @@ def test_the_picture_shows_ranks_and_coverage(pairs, tmp_path):
         "rank of b among 99 samples",
         "mass of the region",
     ]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["95 % simultaneous band", "uniform", "model"]
     coverage = figure.axes[2].get_lines()[1]
     assert np.abs(coverage.get_ydata() - coverage.get_xdata()).max() < 0.06
+
+
+def test_the_curve_of_ranks_is_their_distribution_function_less_the_uniform_one():
+    ranks = np.repeat([0, 3], [60, 40])[:, np.newaxis]
+    _, curve = plot_calibration(ranks, 3).axes[0].get_lines()
+    np.testing.assert_array_equal(curve.get_xdata(), [0, 1, 2, 3, 4])
+    np.testing.assert_allclose(curve.get_ydata(), [0.0, 0.35, 0.1, -0.15, 0.0], atol=1e-12)
+
+
+def test_a_calibrated_curve_is_within_its_band_and_others_are_not(pairs):
+    outside = []
+    for arguments in ((), (0.0, 0.7), (0.0, -0.7), (1.0,)):
+        axes = plot_calibration(ranks(model(*arguments), *pairs, num_samples=S), S).axes[0]
+        (band,) = axes.collections
+        points = band.get_paths()[0].vertices
+        curve = axes.get_lines()[1].get_xydata()[1:-1]
+        ends = [points[np.isclose(points[:, 0], x), 1] for x, _ in curve]
+        outside.append(np.mean([not low.min() <= y <= low.max() for low, (_, y) in zip(ends, curve, strict=True)]))
+    assert outside[0] == 0.0
+    assert min(outside[1:]) > 0.3
 
 
 @pytest.mark.parametrize(

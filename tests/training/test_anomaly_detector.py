@@ -1,5 +1,6 @@
 """Thresholds keep the false-positive rate that they promise, and say how sure they are."""
 
+import functools
 import json
 import math
 
@@ -14,7 +15,7 @@ import tfp_nvp as nvp
 from tests.conformance.cases import in_unit_interval
 from tests.training.small import small
 from tfp_nvp.training import AnomalyDetector, FlowModel
-from tfp_nvp.training._anomalies.threshold import order_statistic, threshold_of
+from tfp_nvp.training._anomalies.threshold import default_rate, least_rate, order_statistic, threshold_of
 
 tfd = tfp.distributions
 
@@ -82,6 +83,18 @@ class TestThreshold:
         if least > 1:
             with pytest.raises(ValueError, match=f"needs at least {least} held-out rows; there are {least - 1}"):
                 threshold_of(np.zeros(least - 1), rate)
+
+    @pytest.mark.parametrize("n", [1, 2, 9, 13, 69, 98, 99, 1000])
+    def test_the_least_rate_that_rows_permit(self, n):
+        assert order_statistic(n, least_rate(n)) == n
+        with pytest.raises(ValueError, match=r"held-out rows; there are \d+\. Give more rows, or a rate of") as raised:
+            order_statistic(n, 0.999 * least_rate(n))
+        assert order_statistic(n, float(str(raised.value).split("at least ")[-1].rstrip("."))) == n
+
+    def test_the_default_rate(self):
+        assert default_rate(0) == default_rate(99) == default_rate(5000) == 0.01
+        with pytest.warns(UserWarning, match=r"69 held-out rows permit no .* below 1 / 70 = 0.014, which is taken"):
+            assert default_rate(69) == 1.0 / 70.0
 
     @pytest.mark.parametrize(
         ("rate", "error", "message"),
@@ -250,6 +263,21 @@ class TestFit:
         one = AnomalyDetector(seed=0).fit(rows[:, :1], false_positive_rate=0.1, flow=small, steps=20, verbose=0)
         assert one.predict([[9.0], [0.0]]).tolist() == [True, False]
 
+    def test_few_rows_get_the_rate_that_they_permit(self, rows):
+        with pytest.warns(UserWarning, match=r"69 held-out rows permit no false-positive rate below 1 / 70"):
+            detector = AnomalyDetector(seed=0).fit(rows[:342], flow=small, steps=10, verbose=0)
+        assert detector.threshold_.false_positive_rate == 1.0 / 70.0
+        assert detector.threshold_.rows == 69
+        with pytest.raises(ValueError, match=r"there are 69\. Give more rows, or a rate of at least 0\.0143"):
+            AnomalyDetector(seed=0).fit(rows[:342], false_positive_rate=0.01, flow=small, steps=10, verbose=0)
+        with pytest.warns(UserWarning, match="19 held-out rows permit"):
+            assert detector.calibrate(rows[:19]).threshold_.false_positive_rate == 0.05
+
+    def test_a_flow_of_float64_is_fitted(self, rows):
+        recipe = functools.partial(nvp.RealNVP, num_layers=1, hidden_units=[4], dtype="float64")
+        detector = AnomalyDetector(seed=0).fit(rows, false_positive_rate=0.1, flow=recipe, steps=10, verbose=0)
+        assert detector.score(rows).dtype == np.float64
+
     def test_it_is_saved_as_a_model(self, detector, rows, tmp_path):
         detector.model.save(tmp_path / "detector.keras")
         again = AnomalyDetector(keras.models.load_model(tmp_path / "detector.keras"))
@@ -265,7 +293,8 @@ class TestFit:
         ("n", "options", "message"),
         [
             (600, {"false_positive_rate": 0.001}, "needs at least 999 held-out rows; there are 120"),
-            (24, {"false_positive_rate": 0.5}, "at least 20 rows to fit; it has 24, of which .* leaves 19"),
+            (19, {"false_positive_rate": 0.5}, "at least 20 rows, 10 of them to fit; it has 19, of which .* leaves 15"),
+            (24, {"calibration_split": 0.6}, "at least 20 rows, 10 of them to fit; it has 24, of which .* leaves 9"),
             (600, {"noise": 0.0}, "`noise` must be positive"),
             (600, {"steps": 0}, "`steps` must be"),
             (600, {"calibration_split": 1.0}, "`calibration_split`"),

@@ -159,7 +159,7 @@ class TestWeights:
         [
             (-np.ones(60), r"finite and not negative.*60 of 60 are not: row 0 has -1"),
             (np.r_[np.ones(59), np.inf], "row 59 has inf"),
-            (np.zeros(60), "all 60 are 0"),
+            (np.zeros(60), "all 60 are zero"),
             (np.ones(59), r"got shape \[59\]"),
             (np.ones((60, 2)), r"got shape \[60, 2\]"),
             (["a"] * 60, "one number per row"),

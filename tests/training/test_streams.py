@@ -66,7 +66,7 @@ def test_a_negative_weight_is_refused_or_stops_the_training(make_model, x):
     model = make_model()
     with pytest.raises(ValueError, match=r"not negative.*row 5 has -1"):
         model.fit(x[:64], sample_weight=bad, verbose=0)
-    with pytest.raises(ValueError, match="all 64 are 0"):
+    with pytest.raises(ValueError, match="all 64 are zero"):
         model.fit(x[:64], sample_weight=0 * good, verbose=0)
     with pytest.raises(ValueError, match="`sample_weight of validation_data` must be finite and not negative"):
         model.fit(x, validation_data=(x[:64], None, bad), verbose=0)

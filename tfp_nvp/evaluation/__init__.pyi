@@ -1,5 +1,8 @@
 # Written by `python -m tfp_nvp._stubs`.
 
+from tfp_nvp.evaluation._c2st import c2st as c2st
+from tfp_nvp.evaluation._mmd import mmd as mmd
+from tfp_nvp.evaluation._tarp import tarp as tarp
 from tfp_nvp.evaluation.calibration import credibility as credibility
 from tfp_nvp.evaluation.calibration import ranks as ranks
 from tfp_nvp.evaluation.calibration_plot import plot_calibration as plot_calibration

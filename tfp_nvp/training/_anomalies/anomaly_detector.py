@@ -14,7 +14,7 @@ from tfp_nvp.bijectors import PrincipalAxes
 from tfp_nvp.distributions import Flow
 from tfp_nvp.flows import NeuralSplineFlow
 from tfp_nvp.training._anomalies.smoothed import fit_smoothed
-from tfp_nvp.training._anomalies.threshold import CONFIDENCE, Threshold, order_statistic, threshold_of
+from tfp_nvp.training._anomalies.threshold import CONFIDENCE, Threshold, default_rate, order_statistic, threshold_of
 from tfp_nvp.training._models.flow_model import FlowModel
 from tfp_nvp.training._models.schema import Schema
 from tfp_nvp.training._tables.columns import MIN_ROWS, as_table, refuse_unresolved
@@ -61,7 +61,7 @@ class AnomalyDetector:
         self,
         x: Any,
         *,
-        false_positive_rate: float = 0.01,
+        false_positive_rate: float | None = None,
         calibration_split: float = 0.2,
         noise: float | None = None,
         flow: Callable[..., Flow] | None = None,
@@ -80,10 +80,10 @@ class AnomalyDetector:
         scoring does not depend on n.
 
         Args:
-          x: [n, d], n at least 20, without labels.
+          x: [n, d], n at least 20, of which 10 to fit, without labels.
           false_positive_rate: as for `calibrate`.
-          calibration_split: share of the rows held out for the threshold; 0 to fit to all rows and call `calibrate`
-            with others.
+          calibration_split: share of the rows held out for the threshold, rounded up; 0 to fit to all rows and call
+            `calibrate` with others.
           noise: width of the kernel in deviations of a column; by default min(2, √d / 2).
           flow: a recipe, called as `flow(event_shape=[d], seed=seed)`; by default a neural spline flow of 4 couplings.
           steps: of training, with batches of 512; rounded up to a multiple of 10.
@@ -102,13 +102,14 @@ class AnomalyDetector:
         seed = checks.seed_or_random("seed", self.seed)
         order = np.random.default_rng(seed).permutation(len(x))
         held_out = math.ceil(checks.number("calibration_split", calibration_split, checks.FRACTION) * len(x))
-        if len(x) - held_out < MIN_ROWS:
+        if len(x) < MIN_ROWS or len(x) - held_out < MIN_ROWS // 2:
             raise ValueError(
-                f"`x` must have at least {MIN_ROWS} rows to fit; it has {len(x)}, of which `calibration_split` leaves "
-                f"{len(x) - held_out}."
+                f"`x` must have at least {MIN_ROWS} rows, {MIN_ROWS // 2} of them to fit; it has {len(x)}, of which "
+                f"`calibration_split` leaves {len(x) - held_out}."
             )
-        if held_out:
-            order_statistic(held_out, false_positive_rate)  # before the work, not after it
+        if held_out:  # before the work, not after it
+            false_positive_rate = default_rate(held_out) if false_positive_rate is None else false_positive_rate
+            order_statistic(held_out, false_positive_rate)
         rows, make = x[order[held_out:]], _default_flow if flow is None else flow
         inner = make(event_shape=[d], seed=seed)
         refuse_unresolved("x", x, inner.dtype, names)
@@ -120,7 +121,7 @@ class AnomalyDetector:
         self.threshold_ = None
         return self.calibrate(x[order[:held_out]], false_positive_rate) if held_out else self
 
-    def calibrate(self, x: Any, false_positive_rate: float = 0.01) -> AnomalyDetector:
+    def calibrate(self, x: Any, false_positive_rate: float | None = None) -> AnomalyDetector:
         """Sets the threshold on rows that the flow was not fitted to.
 
         It is the k-th smallest of their n scores, k = ⌈(n + 1)(1 − rate)⌉. A new row of the same distribution exceeds
@@ -128,7 +129,8 @@ class AnomalyDetector:
 
         Args:
           x: [n, d], n at least 1 / rate − 1.
-          false_positive_rate: in (0, 1).
+          false_positive_rate: in (0, 1); by default 0.01, or, with a warning, the least that fewer than 99 rows permit,
+            1 / (n + 1).
 
         Returns:
           The detector itself.
@@ -136,7 +138,9 @@ class AnomalyDetector:
         Raises:
           ValueError: if there are too few rows for so small a rate.
         """
-        self.threshold_ = threshold_of(self.score(x), false_positive_rate)
+        scores = self.score(x)
+        rate = default_rate(len(scores)) if false_positive_rate is None else false_positive_rate
+        self.threshold_ = threshold_of(scores, rate)
         return self
 
     @property

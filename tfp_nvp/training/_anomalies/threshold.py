@@ -10,11 +10,14 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_nvp import checks
+from tfp_nvp._warnings import warn
 
 tfd = tfp.distributions
 
 #: The level of the confidence intervals.
 CONFIDENCE = 0.95
+#: The false-positive rate where enough rows are held out for it.
+DEFAULT_RATE = 0.01
 
 
 class Threshold(NamedTuple):
@@ -79,8 +82,32 @@ def order_statistic(rows: int, false_positive_rate: float) -> int:
     rate = checks.number("false_positive_rate", false_positive_rate, checks.INNER_FRACTION)
     k = math.ceil((rows + 1) * (1.0 - rate) - 1e-9)
     if k > rows:
+        permitted = f", or a rate of at least {_rounded_up(least_rate(rows))}" if rows else ""
         raise ValueError(
             f"`false_positive_rate` = {rate:g} needs at least {math.ceil(1 / rate - 1e-9) - 1} held-out rows; "
-            f"there are {rows}. Give more rows, or a larger rate."
+            f"there are {rows}. Give more rows{permitted}."
         )
     return k
+
+
+def least_rate(rows: int) -> float:
+    """The least false-positive rate that n held-out rows permit, 1 / (n + 1): the threshold is their largest score."""
+    return 1.0 / (rows + 1)
+
+
+def default_rate(rows: int) -> float:
+    """The false-positive rate by default: 0.01, or with a warning the least that so few held-out rows permit."""
+    rate = max(DEFAULT_RATE, least_rate(rows)) if rows else DEFAULT_RATE
+    if rate > DEFAULT_RATE:
+        warn(
+            f"{rows} held-out rows permit no false-positive rate below 1 / {rows + 1} = {rate:.2g}, which is taken "
+            f"instead of {DEFAULT_RATE:g}: the threshold is their largest score. Give `false_positive_rate` to choose "
+            f"one, or at least {round(1 / DEFAULT_RATE) - 1} held-out rows."
+        )
+    return rate
+
+
+def _rounded_up(rate: float) -> str:
+    """A rate in three digits, none of them rounded down: it is one that the rows permit."""
+    scale = 10.0 ** (2 - math.floor(math.log10(rate)))
+    return f"{math.ceil(rate * scale) / scale:.3g}"

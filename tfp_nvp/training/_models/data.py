@@ -238,6 +238,6 @@ def checked_weights(name: str, value: Any, rows: int, zeros: bool = False) -> np
     if not weights.any():
         if zeros:
             return weights
-        raise ValueError(f"`{name}` must be above 0 for some row; all {rows} are 0.")
+        raise ValueError(f"`{name}` must be above 0 for some row; all {rows} are zero.")
     weights = weights / weights.max()  # before the sum, which may overflow
     return weights / weights.mean()

@@ -268,7 +268,8 @@ class FlowModel(Queries, Files):
         On several devices, the losses of the replicas add up to that of the batch, as Keras' do.
         """
         if self._compile_loss is not None:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            return tf.cast(loss, y_pred.dtype)  # Keras casts losses to float32
         weights = 1.0 if sample_weight is None else tf.cast(sample_weight, y_pred.dtype)
         loss = self._share(y_pred) * tf.reduce_mean(-y_pred * weights)
         extras = [tf.cast(extra, loss.dtype) / replicas.num_replicas() for extra in self.losses]
