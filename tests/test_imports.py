@@ -26,7 +26,7 @@ ORDER = [
     {"transformers", "conditioners", "solvers"},
     {"bijectors"},
     {"distributions"},
-    {"flows"},
+    {"any_order", "flows"},
     {"training"},
     {"evaluation", "serving", "testing"},
     {"__init__"},
@@ -35,7 +35,7 @@ ORDER = [
 ]
 #: The same of the folders within a package.
 FOLDERS = {
-    "training": [{"_models"}, {"_matching", "_tables"}, {"_anomalies"}],
+    "training": [{"_models"}, {"_matching", "_tables"}, {"_anomalies", "_any_order"}],
     "serving": [{"_folders"}, {"_asking", "_exporting", "_deploying"}],
 }
 FILES = sorted(ROOT.rglob("*.py"))
