@@ -63,7 +63,7 @@ class Category(Column):
             if len(labels) > MOST_CATEGORIES:
                 raise ValueError(
                     f"Column {name!r} must have at most {MOST_CATEGORIES:,} categories; it has {len(labels):,}, such "
-                    f"as {tables.quoted(map(str, labels), 3)}. Leave it out if it identifies rows, schema.drop({name!r}), "
+                    f"as {tables.quoted(map(str, labels), 3)}. Leave it out, schema.drop({name!r}), if it names rows, "
                     'or give the frequent ones: Category(categories=[...], other="other").'
                 )
             column = dataclasses.replace(self, categories=labels)

@@ -44,6 +44,13 @@ class CircleSpline(Captured):
         """The angle a [...] of P(−π ≤ a' < a) = level [...]."""
         return self._spline.forward(self._start(level, raw) + 2.0 * math.pi * level, raw)[0]
 
+    def nodes(self, raw: tf.Tensor, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Points and weights [number, ...], which add up to 1: quantiles at equal distances."""
+        start = 2.0 * math.pi * (tf.range(number, dtype=raw.dtype) + 0.5) / number - math.pi
+        u = tf.reshape(start, [number] + [1] * (raw.shape.rank - 1)) + tf.zeros_like(raw[:1])
+        repeated = tf.repeat(raw[:, tf.newaxis], number, axis=1)
+        return self._spline.forward(u, repeated)[0], tf.ones_like(u) / number
+
     def sample(self, raw: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Angles [...], one for each raw [p, ...]; `seed` is two integers."""
         u = tf.random.stateless_uniform(tf.shape(raw)[1:], seed, -math.pi, math.pi, dtype=raw.dtype)

@@ -10,8 +10,8 @@ from tfp_nvp.any_order.circle import CircleSpline
 from tfp_nvp.any_order.column import Column
 from tfp_nvp.any_order.logistics import Logistics
 
-#: Levels of the quantiles whose mean is the mean of a conditional.
-_LEVELS = (np.arange(100) + 0.5) / 100.0
+#: How many quantiles the mean of a component is the mean of.
+_QUANTILES = 32
 
 
 class Conditional:
@@ -56,12 +56,16 @@ class Conditional:
         return self.probabilities().argmax(axis=1).astype(float)
 
     def mean(self) -> np.ndarray:
-        """The mean [n], of the quantiles of a hundred levels; on a circle the direction of the mean."""
-        quantiles = np.stack([self.quantile(np.full(self._rows, level)) for level in _LEVELS])
-        if not isinstance(self._density, CircleSpline):
-            return quantiles.mean(axis=0)
-        known = np.array(self.column.encode(quantiles.reshape(-1)).value).reshape(quantiles.shape)
-        return self.column.decode(np.angle(np.exp(1j * known).mean(axis=0)), np.zeros(self._rows))
+        """The mean [n] in the data's units, of quantiles of each component; on a circle the direction of the mean."""
+        assert self._density is not None
+        value, weight = (np.asarray(part, np.float64) for part in self._density.nodes(self._raw, _QUANTILES))
+        atom = np.full(self._rows, float(self.column.num_atoms))
+        if isinstance(self._density, CircleSpline):
+            return self.column.decode(np.angle((weight * np.exp(1j * value)).sum(axis=0)), atom)
+        mean = (weight * np.stack([self.column.decode(each, atom) for each in value])).sum(axis=0)
+        if self._p is None:
+            return mean
+        return self._p[:, :-1] @ np.asarray(self.column.atoms) + self._p[:, -1] * mean  # type: ignore[attr-defined]
 
     def cdf(self, numbers: np.ndarray) -> np.ndarray:
         """P(X ≤ x) [n] for numbers x [n]."""

@@ -45,8 +45,8 @@ def inferred(name: str, series: Any) -> Column | None:
         positive numbers, far more symmetric as logarithms  Positive
         other numbers                                      Real
 
-    Numbers of a few values that mostly repeat, and values that are 5 % of a column's or more and three times as frequent
-    as their neighbours, become `atoms`.
+    Numbers of a few values that mostly repeat, and values that are 5 % of a column or more and three times as
+    frequent as their neighbours, become `atoms`.
 
     Raises:
       TypeError: for columns of times, complex numbers, lists and other objects.

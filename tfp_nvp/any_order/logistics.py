@@ -76,6 +76,18 @@ class Logistics(Captured):
         means -= self._offsets(1.0, raw)
         return curve.forward(y, tf.concat([log_weights, means, log_scales, affine], axis=0))[0]
 
+    def nodes(self, raw: tf.Tensor, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Points and weights [k · number, ...], which add up to 1: quantiles of each component at equal distances."""
+        log_weights, means, scales = (part[:, tf.newaxis] for part in self._parts(raw))
+        levels = (np.arange(number) + 0.5) / number
+        logits = tf.reshape(
+            tf.constant(np.log(levels / (1.0 - levels)), raw.dtype), [number] + [1] * (raw.shape.rank - 1)
+        )
+        points = means + tf.exp(scales) * logits
+        weights = tf.broadcast_to(tf.exp(log_weights) / number, tf.shape(points))
+        flat = [-1, *tf.unstack(tf.shape(raw)[1:])]
+        return tf.reshape(points, flat), tf.reshape(weights, flat)
+
     def sample(self, raw: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """z [...], one for each raw [3 k, ...]; `seed` is two integers."""
         log_weights, means, scales = self._parts(raw)

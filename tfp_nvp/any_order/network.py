@@ -147,7 +147,7 @@ class AnyOrderNetwork(keras.layers.Layer):
         has_density = np.zeros(len(self._atoms), bool)
         has_density[[*self._on_line, *self._on_circle]] = True
         grid = np.zeros(len(self._atoms), bool)
-        grid[self._on_line] = self._on_grid
+        grid[list(self._on_line)] = self._on_grid
         is_atom = cells.atom < np.array(self._atoms, np.float32)
         other = log_other + density
         at_atom = tf.where(grid & is_atom, _log_add(log_class, other), log_class)
