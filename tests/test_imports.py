@@ -21,7 +21,7 @@ ORDER = [
     {"_limits"},
     {"_serialization"},
     {"_module"},
-    {"_contraction", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
+    {"_contraction", "_grids", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
     {"masks"},
     {"transformers", "conditioners", "solvers"},
     {"bijectors"},

@@ -34,13 +34,13 @@ def every_value(names: tuple[str, ...]) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame({name: [row[i][0] for row in rows] for i, name in enumerate(names)}), weight
 
 
-@pytest.mark.parametrize("orders", [1, 3])
+NAMES = ("kind", "count", "amount")
+
+
 @pytest.mark.parametrize(
-    "names", [n for k in (1, 2, 3) for n in itertools.combinations(("kind", "count", "amount"), k)]
+    ("names", "orders"), [*((n, 1) for k in (1, 2, 3) for n in itertools.combinations(NAMES, k)), (NAMES, 3)]
 )
 def test_every_marginal_is_normalized(names, orders, small):
-    if orders > 1 and len(names) < 3:
-        pytest.skip("there is one order, or two")
     rows, weight = every_value(names)
     total = weight @ np.exp(small.log_prob(rows, orders=orders))
     assert total == pytest.approx(1.0, abs=2e-4)
@@ -122,7 +122,7 @@ def test_quantiles_and_cdf_agree(name, model, table):
         column = model.schema[name]
         if column.on_grid or column.num_atoms:
             numbers = column.numbers(name, values)
-            step = column.step or 1e-6 * np.abs(numbers)
+            step = column.step or 1e-6 * (1 + np.abs(numbers))
             inside = numbers - step >= (-np.inf if column.low is None else column.low)
             lower = given.assign(**{name: column.series(name, np.where(inside, numbers - step, numbers))})
             before = np.where(inside, model.cdf(lower, name), 0.0)
@@ -140,6 +140,7 @@ def test_the_cdf_of_levels_adds_up(model, table):
 
 
 def test_imputations_fill_gaps_alone(model, table):
+    table = table[:60]
     drawn = model.impute(table, num_samples=2, seed=0)
     for filled in (model.impute(table), *drawn):
         assert not filled[list(model.schema)].isna().any(axis=None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfp_nvp._grids import grid_step
 from tfp_nvp.any_order.category import Boolean, Category, Ordinal
 from tfp_nvp.any_order.column import Column
 from tfp_nvp.any_order.date import Date
@@ -25,6 +26,8 @@ _AS_NEIGHBOURS = 3.0
 _IDENTIFIES = 0.5
 #: ... if it has at least so many values.
 _MANY = 50
+#: Rounded numbers are a grid where no more than this share of them are different.
+_REPEAT = 0.9
 #: Numbers are skewed from this `skewness` on; an exponential distribution has 0.63.
 _SKEWED = 0.3
 #: Rounded numbers have at most so many digits after the point.
@@ -40,7 +43,7 @@ def inferred(name: str, series: Any) -> Column | None:
         text and other labels                              Category
         numbers of one or two values                       Category
         whole numbers                                      Count if none is below 0, else Integer
-        numbers rounded to equal digits that repeat        Real(step=...)
+        numbers on a grid, or of few digits, that repeat   Real(step=...)
         other numbers with values that occur often         AtomReal
         positive numbers, far more symmetric as logarithms  Positive
         other numbers                                      Real
@@ -90,7 +93,6 @@ def _of_numbers(x: np.ndarray) -> Column:
     values, counts = np.unique(x, return_counts=True)
     if len(values) <= 2:
         return Category()
-    repeats = len(values) <= 0.5 * len(x)
     if len(values) <= _FEW and (counts >= _LEAST).mean() > 0.5:
         atoms = tuple(values[counts >= _LEAST])
     else:
@@ -98,9 +100,9 @@ def _of_numbers(x: np.ndarray) -> Column:
         atoms = tuple(values[often & (counts >= _AS_NEIGHBOURS * _of_neighbours(counts))][:_FEW])
     if (x == np.round(x)).all():
         return Count(atoms=atoms) if values[0] >= 0 else Integer(atoms=atoms)
-    step = rounded_step(values) if repeats else 0.0
+    step = grid_step(x) or (rounded_step(values) if len(values) <= _REPEAT * len(x) else 0.0)
     if step:
-        return Real(step=step, atoms=atoms)
+        return Real(step=step, origin=float(values[0]), atoms=atoms)
     low = 0.0 if _is_positive(x[~np.isin(x, atoms)]) and values[0] >= 0 else None
     if atoms:
         return AtomReal(atoms=atoms, low=low)

@@ -21,7 +21,8 @@ _OFF_GRID = 1e-3
 class Real(Column):
     """Real numbers: a density; with a `step`, numbers on a grid.
 
-    On a grid origin + step · i, a number v stands for the interval of one step around it, and its density is
+    On a grid origin + step · i, a number v stands for the interval of one step around it, other numbers count as the
+    nearest of the grid, and the density is
 
         p(v) = P(v − step / 2 < X < v + step / 2) / step
 
@@ -94,17 +95,6 @@ class Real(Column):
                     f"Column {name!r} must not be {word} {end:g}, as its schema says; row {rows[0]} has "
                     f"{x[rows[0]]:g}, and so have {rows.size - 1} more. Correct the cells, or the schema's bound."
                 )
-        if self.on_grid:
-            index = (x - self.origin) / self.step
-            rows = np.flatnonzero(
-                known & (np.abs(index - np.round(index)) > max(_OFF_GRID, 1e-9 * np.nanmax(np.abs(index), initial=0.0)))
-            )
-            if rows.size:
-                what = "whole numbers" if self.step == 1 else f"multiples of {self.step:g} from {self.origin:g} on"
-                raise ValueError(
-                    f"Column {name!r} must hold {what}, as its schema says; row {rows[0]} has {x[rows[0]]:g}, and "
-                    f"{rows.size - 1} more are none. Round them, or correct the schema: schema.replace({name}=Real())."
-                )
         return x
 
     def series(self, name: str, numbers: np.ndarray) -> Any:
@@ -113,17 +103,17 @@ class Real(Column):
     def encode(self, numbers: np.ndarray) -> Cells:
         known = ~np.isnan(numbers)
         x = np.where(known, numbers, self._inside)
+        x = self._on_grid(x) if self.on_grid else x
         atom = self._atom_of(x)
         if not self.on_grid:
             is_atom = atom < self.num_atoms
             z, log_det = self.line.forward(x)
             return Cells.of(known, value=z, atom=atom, log_det=np.where(is_atom, 0.0, log_det))
-        x = self._on_grid(x)
         low, high = (self.line.forward(x + sign * self.step / 2)[0] for sign in (-1.0, 1.0))
         width = high - low
         for end, sign in ((self.low, -1.0), (self.high, 1.0)):
             if end is not None:
-                at_end = sign * (end - x) < self.step / 2
+                at_end = sign * (end - x) < 0.999 * self.step  # the grid may end before the bound
                 low, high = (np.where(at_end & (sign == s), s * FAR, v) for s, v in ((-1.0, low), (1.0, high)))
                 width = np.where(at_end, 2 * FAR, width)
         z = self.line.forward(x)[0]
@@ -143,6 +133,7 @@ class Real(Column):
         return self._on_grid(numbers) if self.on_grid else numbers
 
     def _read(self, name: str, series: Any) -> np.ndarray:
+        """Cells as float64 [n], NaN where missing, which may be out of bounds."""
         return numbers_of(name, series)
 
     def _on_grid(self, x: np.ndarray) -> np.ndarray:
@@ -200,10 +191,23 @@ class Bounded(Real):
 class Integer(Real):
     """Whole numbers, each with a probability: the mass of the interval of length 1 around it.
 
-    Args: those of `Real`; values at a bound have all the mass beyond it too.
+    Args: those of `Real`; values at a bound have all the mass beyond it too. Other numbers are refused, where those of
+      `Real(step=...)` count as the nearest of the grid.
     """
 
     step: float = 1.0
+
+    def _read(self, name: str, series: Any) -> np.ndarray:
+        x = numbers_of(name, series)
+        index = (x - self.origin) / self.step
+        rows = np.flatnonzero(np.abs(index - np.round(index)) > _OFF_GRID)
+        if rows.size:
+            what = "whole numbers" if self.step == 1 else f"multiples of {self.step:g} from {self.origin:g} on"
+            raise ValueError(
+                f"Column {name!r} must hold {what}, as its schema says; row {rows[0]} has {x[rows[0]]:g}, and "
+                f"{rows.size - 1} more are none. Round them, or correct the schema: schema.replace({name}=Real())."
+            )
+        return x
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfp_nvp.training._tables.columns import grid_step
+from tfp_nvp._grids import grid_step
 
 #: Repeats count as chance while there are no more than this many times those of independent grid columns.
 BY_CHANCE = 10.0
