@@ -317,7 +317,7 @@ def sample(
 )
 @_seed_option
 def impute(model: Path, data: Path, out: Path, num_samples: int | None, seed: int) -> None:
-    """Fill the missing cells of DATA by MODEL (the folder of a fit to a table with words or gaps, or its .keras file)."""
+    """Fill the missing cells of DATA by MODEL (the folder of a fit to a table with words or gaps)."""
     mixed.check_writable(out)
     outputs.check_free(out)
     table = tables.read_table(data)

@@ -28,7 +28,7 @@ def not_numbers(table: tables.Table, columns: Sequence[str]) -> dict[str, str]:
     """
     found = {}
     for name in columns:
-        column = table.frame[name] if name in table.frame else None
+        column = table.frame.get(name)
         if column is None:
             continue  # `select` refuses it
         is_number = pd.api.types.is_numeric_dtype(column)
@@ -158,7 +158,7 @@ def sample(path: Path, n: int, given: Sequence[str], seed: int, out: Path) -> in
 
 
 def impute(path: Path, table: tables.Table, num_samples: int | None, seed: int, out: Path) -> int:
-    """Writes a table without gaps, or several with a column `imputation` from 1 on; returns how many cells were filled."""
+    """Writes a table without gaps, or several with a column `imputation`; returns how many cells were filled."""
     model = load(path)
     frame = frame_of(table, table.columns)
     gaps = int(frame[[name for name in model.schema if name in frame]].isna().to_numpy().sum())
