@@ -134,6 +134,7 @@ def test_data_that_contradict_the_schema_are_refused(column, values, message):
         (lambda: Schema.of([[1.0]]), "must be a pandas.DataFrame"),
         (lambda: Schema.of({"x": [pd.Timedelta(1), pd.Timedelta(2)]}), "it holds timedelta64"),
         (lambda: Schema.of({"x": [[1], [2]]}), "it holds a list"),
+        (lambda: Schema.of({"x": ["1.5", "2.5", "tall"]}), "67% of its cells are numbers, and 'tall' is none"),
         (lambda: Schema({"x": Real()}).drop("y"), "unknown column 'y'"),
         (lambda: Schema({"x": Real()}).numbers({"y": [1.0]}), "must have the column\\(s\\) 'x'"),
         (lambda: Schema.from_json("{"), "must be JSON"),

@@ -53,7 +53,7 @@ def inferred(name: str, series: Any) -> Column | None:
 
     Raises:
       TypeError: for columns of times, complex numbers, lists and other objects.
-      ValueError: if all cells are missing.
+      ValueError: if all cells are missing, or text is mostly numbers.
     """
     import pandas as pd
 
@@ -77,11 +77,20 @@ def inferred(name: str, series: Any) -> Column | None:
 
 
 def _of_labels(name: str, series: Any, known: Any) -> Column | None:
+    import pandas as pd
+
     odd = next((value for value in known[:1_000] if not isinstance(value, (str, bool, int, float, np.generic))), None)
     if odd is not None:
         raise TypeError(
             f"Column {name!r} must hold numbers, text, categories, booleans or dates; it holds a "
             f"{type(odd).__name__}. Convert it to one of those, or leave it out."
+        )
+    are_numbers = pd.to_numeric(known, errors="coerce").notna().to_numpy()
+    if are_numbers.mean() > 0.5 and not are_numbers.all():
+        word = known.iloc[int(np.argmin(are_numbers))]
+        raise ValueError(
+            f"Column {name!r} must hold numbers or labels; {are_numbers.mean():.0%} of its cells are numbers, and "
+            f"{word!r} is none. Correct the cell, make it missing, or give a schema that has the column as Category()."
         )
     values = known.nunique()
     if values >= _MANY and values > _IDENTIFIES * len(known):
