@@ -4,8 +4,8 @@
 
 Fits `nvp.fit_table` at its defaults to rows of five columns, and asks log p(column | others) of 2,000 new rows for
 every column and every set of other columns, 80 conditionals. A line has the mean and the largest gap between the true
-and the model's mean log-probability in nats (0 or more, up to sampling), and the mean difference of two orders of a pair
-of columns, |log p(a) p(b | a) − log p(b) p(a | b)|, over all pairs and rows.
+and the model's mean log-probability in nats (0 or more, up to sampling), and the mean difference of two orders of a
+pair of columns, |log p(a) p(b | a) − log p(b) p(a | b)|, over all pairs and rows.
 """
 
 from __future__ import annotations

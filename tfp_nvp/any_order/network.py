@@ -133,9 +133,8 @@ class AnyOrderNetwork(keras.layers.Layer):
             return self.line.log_mass(low, high, width, raw)
         points, grid = np.flatnonzero(~self._on_grid), np.flatnonzero(self._on_grid)
         density = self.line.log_prob(tf.gather(value, points, axis=1), tf.gather(raw, points, axis=-1))
-        mass = self.line.log_mass(
-            *(tf.gather(plane, grid, axis=1) for plane in (low, high, width)), tf.gather(raw, grid, axis=-1)
-        )
+        low, high, width = (tf.gather(plane, grid, axis=1) for plane in (low, high, width))
+        mass = self.line.log_mass(low, high, width, tf.gather(raw, grid, axis=-1))
         in_place = np.argsort(np.concatenate([points, grid]))
         return tf.gather(tf.concat([density, mass], axis=1), in_place, axis=1)
 

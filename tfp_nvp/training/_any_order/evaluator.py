@@ -82,7 +82,7 @@ class Evaluator:
         cells = self.schema.encode(np.where(known, numbers, np.nan))
         logits, raw = self.network.of_column(self._raw(cells.flat(), cells.known.astype(np.float32)), column)
         kind = self.schema.columns[column].density
-        density = {"line": self.network.line, "circle": self.network.circle}.get(kind)
+        density = self.network.line if kind == "line" else self.network.circle if kind else None
         return Conditional(self.schema.columns[column], logits, raw, density)
 
     def completed(self, numbers: np.ndarray, order: Sequence[int], seed: int) -> np.ndarray:
