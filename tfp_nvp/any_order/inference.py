@@ -11,7 +11,7 @@ from tfp_nvp.any_order.category import Boolean, Category, Ordinal
 from tfp_nvp.any_order.column import Column
 from tfp_nvp.any_order.date import Date
 from tfp_nvp.any_order.frames import missing, numbers_of
-from tfp_nvp.any_order.line import skewness
+from tfp_nvp.any_order.line import location_and_scale, skewness
 from tfp_nvp.any_order.number import AtomReal, Count, Integer, Positive, Real
 
 #: Numbers of at most so many values get a softmax: a table of settings, codes, grades.
@@ -28,6 +28,8 @@ _IDENTIFIES = 0.5
 _MANY = 50
 #: Rounded numbers are a grid where no more than this share of them are different.
 _REPEAT = 0.9
+#: A grid of smaller steps, in robust standard deviations, is none: no density is as narrow.
+_FINE = 1e-4
 #: Numbers are skewed from this `skewness` on; an exponential distribution has 0.63.
 _SKEWED = 0.3
 #: Rounded numbers have at most so many digits after the point.
@@ -110,7 +112,7 @@ def _of_numbers(x: np.ndarray) -> Column:
     if (x == np.round(x)).all():
         return Count(atoms=atoms) if values[0] >= 0 else Integer(atoms=atoms)
     step = grid_step(x) or (rounded_step(values) if len(values) <= _REPEAT * len(x) else 0.0)
-    if step:
+    if step > _FINE * location_and_scale(x)[1]:
         return Real(step=step, origin=float(values[0]), atoms=atoms)
     low = 0.0 if _is_positive(x[~np.isin(x, atoms)]) and values[0] >= 0 else None
     if atoms:

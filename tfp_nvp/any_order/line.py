@@ -51,7 +51,7 @@ class Line:
             candidates = [dataclasses.replace(line, log=log) for log in (False, True)]
             line = min(candidates, key=lambda each: abs(skewness(each._latent(x)[0])))
         y = line._latent(x)[0]
-        center, scale = _location_and_scale(y)
+        center, scale = location_and_scale(y)
         spread = np.diff(np.quantile(y, [0.001, 0.999]))[0]
         return dataclasses.replace(line, center=center, scale=scale, heavy=bool(spread > _HEAVY * 1.349 * scale))
 
@@ -93,7 +93,7 @@ class Line:
         )
 
 
-def _location_and_scale(y: np.ndarray) -> tuple[float, float]:
+def location_and_scale(y: np.ndarray) -> tuple[float, float]:
     """Median, and a robust standard deviation; the plain one if half of the values are one, and 1 if all are."""
     low, median, high = np.quantile(y, [0.25, 0.5, 0.75])
     scale = (high - low) / 1.349 or float(np.std(y))

@@ -115,7 +115,8 @@ def _parts(
 ) -> tuple[Schema, Part, Part]:
     """The schema fitted to the training rows, and the encoded rows of both parts.
 
-    The rows are split by their numbers, with 0 for a gap beside a mask of the gaps: equal rows stay on one side.
+    The rows are split by their numbers, with 0 for a gap beside a mask of the gaps: equal rows stay on one side, if
+    there is a column by which they can be told from rows that are equal by chance.
     """
     table = Part.of(_with_mask(schema.numbers(frame)), None, sample_weight, groups)
     if validation_data is not None:
@@ -126,7 +127,8 @@ def _parts(
             )
         numbers = _with_mask(schema.numbers(given[0], "validation_data"))
         validation_data = (numbers, None, given[1] if len(given) > 1 else None)
-    train, held_out = split(table, fraction=fraction, validation_data=validation_data, seed=seed)
+    find_equal = any(column.density and not column.on_grid for column in schema.columns)
+    train, held_out = split(table, fraction=fraction, validation_data=validation_data, seed=seed, find_equal=find_equal)
     fitted = schema.fitted(_without_mask(train.x))
     return fitted, _encoded(fitted, train), _encoded(fitted, held_out)
 
