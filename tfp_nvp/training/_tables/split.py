@@ -23,7 +23,7 @@ def split(
 ) -> tuple[Part, Part]:
     """Training rows and validation rows.
 
-    Rows of one group are on one side. Without groups equal rows are, but for atoms (of which both sides need a share), and for those of columns of few
+    Rows of one group are on one side. Without groups equal rows are, but for atoms, and for those of columns of few
     values, which are equal by chance. A warning says how many rows are on both sides all the same.
 
     Args:
