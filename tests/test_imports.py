@@ -21,12 +21,12 @@ ORDER = [
     {"_limits"},
     {"_serialization"},
     {"_module"},
-    {"_contraction", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
+    {"_contraction", "_grids", "_roots", "checks", "shapes", "tables", "_circle", "_finite", "_forward_mode"},
     {"masks"},
     {"transformers", "conditioners", "solvers"},
     {"bijectors"},
     {"distributions"},
-    {"flows"},
+    {"any_order", "flows"},
     {"training"},
     {"evaluation", "serving", "sklearn", "testing"},
     {"__init__"},
@@ -35,7 +35,7 @@ ORDER = [
 ]
 #: The same of the folders within a package.
 FOLDERS = {
-    "training": [{"_candidates", "_models"}, {"_matching", "_tables"}, {"_anomalies"}],
+    "training": [{"_candidates", "_models"}, {"_matching", "_tables"}, {"_anomalies", "_any_order"}],
     "serving": [{"_folders"}, {"_asking", "_exporting", "_deploying"}],
 }
 FILES = sorted(ROOT.rglob("*.py"))

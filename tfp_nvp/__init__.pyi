@@ -1,5 +1,6 @@
 # Written by `python -m tfp_nvp._stubs`.
 
+from tfp_nvp import any_order as any_order
 from tfp_nvp import bijectors as bijectors
 from tfp_nvp import conditioners as conditioners
 from tfp_nvp import distributions as distributions
@@ -12,6 +13,7 @@ from tfp_nvp import solvers as solvers
 from tfp_nvp import testing as testing
 from tfp_nvp import training as training
 from tfp_nvp import transformers as transformers
+from tfp_nvp.any_order.schema import Schema as Schema
 from tfp_nvp.distributions.dequantized import Dequantized as Dequantized
 from tfp_nvp.distributions.flow import Flow as Flow
 from tfp_nvp.flows.augmented import AugmentedFlow as AugmentedFlow
@@ -36,6 +38,8 @@ from tfp_nvp.flows.sylvester import SylvesterFlow as SylvesterFlow
 from tfp_nvp.flows.tar_flow import TarFlow as TarFlow
 from tfp_nvp.serving._exporting.export import export as export
 from tfp_nvp.training._anomalies.anomaly_detector import AnomalyDetector as AnomalyDetector
+from tfp_nvp.training._any_order.fit_table import fit_table as fit_table
+from tfp_nvp.training._any_order.table_model import TableModel as TableModel
 from tfp_nvp.training._matching.distill import distill as distill
 from tfp_nvp.training._matching.flow_matching import FlowMatching as FlowMatching
 from tfp_nvp.training._models.flow_model import FlowModel as FlowModel

@@ -13,6 +13,20 @@ from typing import Any
 
 #: Public package -> public name -> the module that defines it; a public module has its own path.
 NAMES: dict[str, dict[str, str]] = {
+    "tfp_nvp.any_order": {
+        "AtomReal": "tfp_nvp.any_order.number",
+        "Boolean": "tfp_nvp.any_order.category",
+        "Bounded": "tfp_nvp.any_order.number",
+        "Category": "tfp_nvp.any_order.category",
+        "Count": "tfp_nvp.any_order.number",
+        "Date": "tfp_nvp.any_order.date",
+        "Integer": "tfp_nvp.any_order.number",
+        "Ordinal": "tfp_nvp.any_order.category",
+        "Periodic": "tfp_nvp.any_order.periodic",
+        "Positive": "tfp_nvp.any_order.number",
+        "Real": "tfp_nvp.any_order.number",
+        "Schema": "tfp_nvp.any_order.schema",
+    },
     "tfp_nvp.bijectors": {
         "ActNorm": "tfp_nvp.bijectors.act_norm",
         "Autoregressive": "tfp_nvp.bijectors.autoregressive",
@@ -150,10 +164,14 @@ NAMES: dict[str, dict[str, str]] = {
         "FlowModel": "tfp_nvp.training._models.flow_model",
         "Plan": "tfp_nvp.training._tables.plan",
         "Schema": "tfp_nvp.training._models.schema",
+        "TableModel": "tfp_nvp.training._any_order.table_model",
+        "TablePlan": "tfp_nvp.training._any_order.table_plan",
         "distill": "tfp_nvp.training._matching.distill",
         "fit": "tfp_nvp.training._tables.fit",
+        "fit_table": "tfp_nvp.training._any_order.fit_table",
         "load_model": "tfp_nvp.training._models.load_model",
         "plan_for": "tfp_nvp.training._tables.plan",
+        "table_plan_for": "tfp_nvp.training._any_order.table_plan",
     },
     "tfp_nvp.transformers": {
         "Affine": "tfp_nvp.transformers.affine",
@@ -172,9 +190,19 @@ NAMES: dict[str, dict[str, str]] = {
 
 #: The names of packages that `tfp_nvp` has too. It has all recipes, and the public packages and modules themselves.
 _AT_THE_TOP = {
+    "any_order": ("Schema",),
     "distributions": ("Dequantized", "Flow"),
     "serving": ("export",),
-    "training": ("AnomalyDetector", "FlowMatching", "FlowModel", "distill", "fit", "load_model"),
+    "training": (
+        "AnomalyDetector",
+        "FlowMatching",
+        "FlowModel",
+        "TableModel",
+        "distill",
+        "fit",
+        "fit_table",
+        "load_model",
+    ),
 }
 NAMES["tfp_nvp"] = (
     NAMES["tfp_nvp.flows"]

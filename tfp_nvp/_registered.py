@@ -28,6 +28,7 @@ CLASSES = {
     "Polar": "tfp_nvp.conditioners._polar",
     "Regression": "tfp_nvp.training._tables.regression",
     "Standardize": "tfp_nvp.training._models.standardize",
+    "TableModel": "tfp_nvp.training._any_order.table_model",
     "TanhFeatures": "tfp_nvp.conditioners._tanh_features",
 }
 

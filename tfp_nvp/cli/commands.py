@@ -15,7 +15,7 @@ import numpy as np
 from tfp_nvp import __version__
 from tfp_nvp._names import VECTOR_FLOWS
 from tfp_nvp.checks import local_path
-from tfp_nvp.cli import images, models, outputs, tables
+from tfp_nvp.cli import images, mixed, models, outputs, tables
 from tfp_nvp.cli.demo import run as run_demo
 from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_periodic, parse_support, say
 
@@ -82,12 +82,19 @@ _path = LocalPath()
 @click.version_option(__version__, prog_name="tfp-nvp")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 def tfp_nvp(debug: bool) -> None:
-    """Normalizing flows for tables of numbers: fit, evaluate, sample, plot, export."""
+    """Normalizing flows for tables, and models of tables with words and gaps: fit, evaluate, sample, plot, export."""
 
 
-@tfp_nvp.command(short_help="Fit a flow to a table; write model, numbers, pictures.")
+@tfp_nvp.command(short_help="Fit a model to a table; write model, numbers, pictures.")
 @click.argument("data", type=_path)
 @_out_option("A new folder for the model, metrics.json and pictures.")
+@click.option(
+    "--model",
+    "kind",
+    type=click.Choice(["flow", "table"]),
+    help="A flow of numbers, or a model of a table with words, dates and gaps; by default what the columns need.",
+)
+@click.option("--schema", type=_path, help="Of a table: a JSON file that says what columns are, as a fit writes it.")
 @click.option("--flow", help=f"One of {', '.join(VECTOR_FLOWS)}; by default what suits the data's shape and size.")
 @_data_options
 @click.option(
@@ -123,6 +130,8 @@ def tfp_nvp(debug: bool) -> None:
 def fit(
     data: Path,
     out: Path,
+    kind: str | None,
+    schema: Path | None,
     flow: str | None,
     columns: list[str] | None,
     condition_columns: list[str] | None,
@@ -136,11 +145,31 @@ def fit(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Fit a flow to the rows of DATA (.csv, .tsv, .txt, .parquet, .npy or .npz)."""
+    """Fit a model to the rows of DATA (.csv, .tsv, .txt, .parquet, .npy or .npz).
+
+    A flow where all columns are numbers without gaps, or where an option is one of flows; else a model of the table,
+    with what each column was taken for on the screen and in schema.json.
+    """
     outputs.check_free(out)
     recipe = None if flow is None else models.flow_name(flow)
     table = tables.read_table(data, key=key, header=header)
     columns, conditions = _chosen(table, columns, condition_columns)
+    of_flows = {"--flow": flow, "--condition": conditions, "--support": support, "--periodic": periodic}
+    of_flows["--checkpoint-dir"] = options["checkpoint_dir"]
+    if _is_mixed(kind, schema, table, columns, [name for name, value in of_flows.items() if value], quiet):
+        known = {name: value for name, value in options.items() if value is not None}
+        mixed.fit(
+            table,
+            columns,
+            out,
+            schema_file=schema,
+            test_split=test_split,
+            validation_split=validation_split,
+            seed=seed,
+            quiet=quiet,
+            **known,
+        )
+        return
     x = table.varying(columns)
     condition = table.varying(conditions) if conditions else None
     bounds, periods = parse_support(support, columns, x), parse_periodic(periodic, columns)
@@ -153,6 +182,29 @@ def fit(
     with outputs.new_folder(out) as folder:
         fit_outputs(model, x, condition, {"data": data.name} | metrics, seed, folder)
     _say_fit(metrics, out, quiet)
+
+
+def _is_mixed(
+    kind: str | None, schema: Path | None, table: tables.Table, columns: list[str], of_flows: list[str], quiet: bool
+) -> bool:
+    """Whether a `TableModel` is fitted, and says so.
+
+    Raises:
+      ValueError: if options contradict each other.
+    """
+    if kind == "table" or schema is not None:
+        if of_flows or kind == "flow":
+            other = of_flows[0] if of_flows else "--model flow"
+            raise ValueError(f"{other} is an option of flows, which --{'model table' if kind else 'schema'} is not.")
+        say("Model of a table of mixed columns", quiet)
+        return True
+    if kind == "flow" or of_flows:
+        return False
+    found = mixed.not_numbers(table, columns)
+    if found:
+        name, what = next(iter(found.items()))
+        say(f"Model of a table of mixed columns: {name!r} has {what}. --model flow refuses them.", quiet)
+    return bool(found)
 
 
 @tfp_nvp.command(short_help="Mean negative log-likelihood of a table or of images.")
@@ -182,6 +234,14 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
         _evaluate_images(model, pictures, num_samples, seed, as_json)
         return
     table = _read(data, reading)
+    if mixed.is_table_model(model):
+        _refuse_columns(reading)
+        scores = mixed.evaluate(model, table)
+        if as_json:
+            _echo_json(scores)
+        else:
+            click.echo(f"NLL  {scores['nll']:.4f} ± {scores['standard_error']:.4f} nats ({scores['rows']:,} rows)")
+        return
     fitted = models.load_any(model, images=True)
     x, condition, _ = _for_model(fitted, table, **reading)
     nll, error = fitted.nll(x, condition)
@@ -202,6 +262,9 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
 )
 @_out_option("A new .csv, .tsv, .parquet or .npy file.")
 @click.option("--condition", "condition_file", type=_path, help="A table with the condition's columns.")
+@click.option(
+    "--given", multiple=True, metavar="NAME=VALUE", help="Of the model of a table: a value to condition on; repeatable."
+)
 @_seed_option
 @click.option(
     "--round/--no-round",
@@ -210,10 +273,20 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
     show_default=True,
     help="Whether columns whose data lie on a grid, such as integers, get values of the grid.",
 )
-def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: int, round_: bool) -> None:
+def sample(
+    model: Path, n: int, out: Path, condition_file: Path | None, given: tuple[str, ...], seed: int, round_: bool
+) -> None:
     """Draw samples from MODEL (a fit's or export's folder, or a .keras file) into a table."""
     tables.check_writable(out)
     outputs.check_free(out)
+    if mixed.is_table_model(model):
+        mixed.check_writable(out)
+        if condition_file is not None:
+            raise ValueError(f"{model}: of the model of a table, give values by --given NAME=VALUE, not --condition.")
+        click.echo(f"{mixed.sample(model, n, given, seed, out):,} samples: {out}")
+        return
+    if given:
+        raise ValueError(f"{model}: --given is for models of tables with mixed columns; use --condition.")
     table = None if condition_file is None else tables.read_table(condition_file)
     fitted = models.load_any(model)
     if fitted.is_conditional != (table is not None):
@@ -231,6 +304,27 @@ def sample(model: Path, n: int, out: Path, condition_file: Path | None, seed: in
     with outputs.new_file(out) as file:
         tables.write_table(values, names, file)
     click.echo(f"{len(values):,} samples: {out}")
+
+
+@tfp_nvp.command(short_help="Fill the gaps of a table.")
+@click.argument("model", type=_path)
+@click.argument("data", type=_path)
+@_out_option("A new .csv, .tsv or .parquet file.")
+@click.option(
+    "--num-samples",
+    type=click.IntRange(1),
+    help="Draw so many tables, told apart by a column `imputation`; by default one table of best guesses.",
+)
+@_seed_option
+def impute(model: Path, data: Path, out: Path, num_samples: int | None, seed: int) -> None:
+    """Fill the missing cells of DATA by MODEL (the folder of a fit to a table with words or gaps)."""
+    mixed.check_writable(out)
+    outputs.check_free(out)
+    table = tables.read_table(data)
+    if not mixed.is_table_model(model):
+        raise ValueError(f"{model}: not a model of a table with gaps. Fit one: tfp-nvp fit DATA --model table.")
+    filled = mixed.impute(model, table, num_samples, seed, out)
+    click.echo(f"{filled:,} cells filled: {out}")
 
 
 @tfp_nvp.command(short_help="Draw a table against samples.")
@@ -418,6 +512,11 @@ def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, see
 
 def _echo_json(numbers: dict[str, Any]) -> None:
     click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in numbers.items()}))
+
+
+def _refuse_columns(reading: dict[str, Any]) -> None:
+    if reading["columns"] or reading["condition_columns"]:
+        raise ValueError("A model of a table takes its columns by name: leave out --columns and --condition.")
 
 
 def _read(data: Path, reading: dict[str, Any]) -> tables.Table:

@@ -151,6 +151,11 @@ def write_table(values: np.ndarray, names: Sequence[str], path: Path) -> None:
     _WRITERS[path.suffix.lower()](pd.DataFrame(values, columns=list(names)), values, path)
 
 
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a frame of any types to .csv, .tsv or .parquet, by the suffix."""
+    _WRITERS[path.suffix.lower()](frame, frame.to_numpy(), path)
+
+
 def check_writable(path: Path) -> None:
     """Raises `ValueError` unless `write_table` knows the suffix."""
     if path.suffix.lower() not in _WRITERS:

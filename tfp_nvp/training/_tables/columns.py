@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_nvp import checks, tables
+from tfp_nvp._grids import grid_step, sample_of
 from tfp_nvp._warnings import warn
 from tfp_nvp.bijectors import ActNorm, Bijector, Chain, Circle, ParetoTails, Sinh, Subvector, Support
 from tfp_nvp.bijectors.support import LEAST_NUMBERS
@@ -358,32 +359,6 @@ def refuse_unresolved(name: str, table: np.ndarray, dtype: Any, names: tuple[str
         )
 
 
-def _sample_of(column: np.ndarray) -> np.ndarray:
-    """At most 200,000 evenly spaced values of a column."""
-    return column[:: -(-len(column) // 200_000)]
-
-
-def grid_step(column: np.ndarray) -> float:
-    """The grid spacing of a column whose values repeat on a grid, else 0."""
-    column = _sample_of(column)
-    values = np.unique(column)
-    if len(values) > 0.5 * len(column) or len(values) < 2:
-        return 0.0
-    gaps = np.diff(values)
-    step = float(gaps[gaps < 1.5 * gaps.min()].mean())  # of several, as each has the rounding errors of two values
-    rounding = 4 * np.finfo(np.float32).eps * np.abs(values).max()  # the values may have been float32
-    if step < 10 * rounding and (values != np.round(values)).any():
-        return 0.0
-    multiples = gaps / step
-    tolerance = max(1e-3, min(0.1, rounding / step))
-    counts = np.round(multiples)
-    if np.abs(multiples - counts).max() >= tolerance:
-        return 0.0
-    step = float((values[-1] - values[0]) / counts.sum())
-    short = float(f"{step:.4g}")
-    return short if abs(short - step) * counts.sum() < rounding else step
-
-
 def _warn_of_atoms(columns: Columns, x: np.ndarray, names: tuple[str, ...] | None) -> None:
     """Warns of a value that many rows share, off any grid."""
     at_bounds = [x - columns.low < columns.edge[0], columns.high - x < columns.edge[1]]
@@ -398,7 +373,7 @@ def _warn_of_atoms(columns: Columns, x: np.ndarray, names: tuple[str, ...] | Non
                     "they mean something else than the others, model them apart."
                 )
                 warn(text)
-        column = _sample_of(x[~(at_bound[0] | at_bound[1]), i])
+        column = sample_of(x[~(at_bound[0] | at_bound[1]), i])
         values, counts = np.unique(column, return_counts=True)
         if counts.max(initial=0) > max(10, 0.1 * len(column)):
             text = (

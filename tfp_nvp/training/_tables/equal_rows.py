@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfp_nvp.training._tables.columns import grid_step
+from tfp_nvp._grids import grid_step
 
 #: Repeats count as chance while there are no more than this many times those of independent grid columns.
 BY_CHANCE = 10.0
+#: A value, or a row, that is more than this fraction of all is an atom.
+ATOM = 0.05
 
 
 def equal_rows(*tables: np.ndarray | None) -> np.ndarray | None:
     """Numbers [n] that are equal for equal rows of the tables [n, ...] side by side.
 
     Returns None if no row is repeated, or if the repeats are what columns of few values make by chance: independent
-    columns j with values of frequency f would have n (n − 1) / 2 · Π_j Σ f² equal pairs of rows.
+    columns j with values of frequency f would have n (n − 1) / 2 · Π_j Σ f² equal pairs of rows, where of a column
+    that is on no grid only atoms count.
     """
     table = np.concatenate([t for t in tables if t is not None], axis=1)
     _, numbers, counts = np.unique(_hashes(table), return_inverse=True, return_counts=True)
@@ -28,9 +31,8 @@ def _chance_of_equal_rows(table: np.ndarray) -> float:
     """The chance that two rows are equal if the columns are independent; 0 if a column is continuous."""
     chance = 1.0
     for column in table.T:
-        if not grid_step(column):
-            return 0.0
-        chance *= np.square(np.unique(column, return_counts=True)[1] / len(column)).sum()
+        share = np.unique(column, return_counts=True)[1] / len(column)
+        chance *= np.square(share if grid_step(column) else share[share > ATOM]).sum()
     return float(chance)
 
 

@@ -9,18 +9,18 @@ import numpy as np
 from tfp_nvp import checks
 from tfp_nvp._warnings import warn
 from tfp_nvp.training._tables.columns import MIN_ROWS
-from tfp_nvp.training._tables.equal_rows import equal_rows
+from tfp_nvp.training._tables.equal_rows import ATOM, equal_rows
 from tfp_nvp.training._tables.part import Part
 
 #: No more rows are held out: their mean is exact enough.
 MOST_HELD_OUT = 50_000
-#: A row that is more than this fraction of all rows is an atom, of which both sides need their share.
-ATOM = 0.05
 #: A warning says that rows are repeated if more than this fraction are: as many float32 numbers are equal by chance.
 MANY = 0.2
 
 
-def split(table: Part, *, fraction: float | None, validation_data: Any, seed: int) -> tuple[Part, Part]:
+def split(
+    table: Part, *, fraction: float | None, validation_data: Any, seed: int, find_equal: bool = True
+) -> tuple[Part, Part]:
     """Training rows and validation rows.
 
     Rows of one group are on one side. Without groups equal rows are, but for atoms, and for those of columns of few
@@ -31,6 +31,7 @@ def split(table: Part, *, fraction: float | None, validation_data: Any, seed: in
       fraction: of the rows, to hold out; None for the default.
       validation_data: a table, or a tuple (x, condition, sample_weight) whose last parts may be missing; None to split.
       seed: of the split.
+      find_equal: whether equal rows are looked for; in a table of few values they are usual, and no sign of repeats.
 
     Raises:
       TypeError, ValueError: if too few rows are left, or the validation data don't go with the table.
@@ -44,12 +45,13 @@ def split(table: Part, *, fraction: float | None, validation_data: Any, seed: in
         )
     if validation_data is not None:
         held_out = _given(table, validation_data, fraction)
-        equal = equal_rows(_stacked(table.x, held_out.x), _stacked(table.condition, held_out.condition))
+        both = _stacked(table.x, held_out.x), _stacked(table.condition, held_out.condition)
+        equal = equal_rows(*both) if find_equal else None
         if equal is not None:
             _warn_of_equal_rows(equal, np.arange(len(equal)) >= len(table), repeated=False)
         return table, held_out
     count = _held_out_rows(len(table), fraction)
-    equal = equal_rows(table.x, table.condition)
+    equal = equal_rows(table.x, table.condition) if find_equal else None
     groups = table.group if equal is None or table.group is not None else _without_atoms(equal)
     order = np.random.default_rng(seed).permutation(len(table))
     held = np.zeros(len(table), bool)

@@ -9,39 +9,41 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfp_nvp.training._models.flow_model import FlowModel
 from tfp_nvp.training._tables.batches import shuffled_batches
 from tfp_nvp.training._tables.checkpoint import Checkpoint
 from tfp_nvp.training._tables.part import Part
-from tfp_nvp.training._tables.plan import Plan
 from tfp_nvp.training._tables.progress import Progress, say
+from tfp_nvp.training._tables.schedule import Schedule
 from tfp_nvp.training._tables.time_limit import TimeLimit
 
 
 def train_model(
-    model: FlowModel,
+    model: keras.Model,
     train: Part,
     held_out: Part,
-    plan: Plan,
+    plan: Schedule,
     seed: int,
     *,
     verbose: int | str,
     callbacks: Sequence[keras.callbacks.Callback],
     checkpoint: Checkpoint | None,
     time_limit: TimeLimit | None,
+    columns: int | None = None,
 ) -> None:
     """Trains a compiled model until the validation likelihood no longer improves, and restores its best weights.
 
     Args:
-      model: with its data-dependent layers initialized.
+      model: a `FlowModel` with its data-dependent layers initialized, or another model that takes `Part.keras_data`
+        and whose loss is a negative log-likelihood.
       train, held_out: rows.
       plan: of the training.
       seed: of the order of the rows.
       verbose, callbacks: as `fit` takes them.
       checkpoint: reads and writes the state; None for none.
       time_limit: ends the training; None for none.
+      columns: how many the table has, for the line that says so; None for those of `train.x`.
     """
-    dtype = model.distribution.dtype.as_numpy_dtype
+    dtype = np.dtype(model.dtype)
     train, held_out = train.astype(dtype), held_out.astype(dtype)
     inputs, targets, weights = held_out.keras_data
     validation_batch = min(len(held_out), 4096)
@@ -53,7 +55,7 @@ def train_model(
     ours = [callback for callback in (best, time_limit, bar) if callback is not None]
     after = [] if checkpoint is None else [checkpoint]
     if shown:
-        say(_beginning(model, train, held_out, plan, first_epoch))
+        say(_beginning(model, train, held_out, plan, first_epoch, columns or train.x.shape[1]))
     with contextlib.ExitStack() as stack:
         if bar is not None:
             stack.callback(bar.close)
@@ -74,16 +76,16 @@ def train_model(
         say(_end(model, best, plan, time_limit))
 
 
-def _beginning(model: FlowModel, train: Part, held_out: Part, plan: Plan, first_epoch: int) -> str:
+def _beginning(model: keras.Model, train: Part, held_out: Part, plan: Schedule, first_epoch: int, columns: int) -> str:
     size = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     going_on = f"; going on after epoch {first_epoch}" if first_epoch else ""
     return (
-        f"Fitting {size:,} weights to {len(train):,} rows × {train.x.shape[1]}, validating on {len(held_out):,}: "
+        f"Fitting {size:,} weights to {len(train):,} rows × {columns}, validating on {len(held_out):,}: "
         f"at most {plan.epochs} epochs of {plan.steps_per_epoch} steps{going_on}"
     )
 
 
-def _end(model: FlowModel, best: Any, plan: Plan, time_limit: TimeLimit | None) -> str:
+def _end(model: keras.Model, best: Any, plan: Schedule, time_limit: TimeLimit | None) -> str:
     """When and why the training ended, and of which epoch the weights are."""
     run = len(model.history.history.get("loss", ()))
     if run == plan.epochs and not (time_limit and time_limit.reached):

@@ -1,0 +1,1 @@
+"""`nvp.fit_table`: models of tables with columns of any type, for any question."""
