@@ -41,12 +41,12 @@ def c2st(reference: Any, samples: Any, *, classifier: Any = None, num_folds: int
     except ImportError as error:
         raise ImportError("`c2st` needs scikit-learn: pip install 'tfp-nvp[sklearn]'") from error
     num_folds, seed = checks.integer("num_folds", num_folds, 2), checks.integer("seed", seed, 0)
-    parts = standardized_pair("reference", reference, "samples", samples)
+    parts = list(standardized_pair("reference", reference, "samples", samples))
     rows = min(map(len, parts))
     if 2 * rows < num_folds:
         raise ValueError(f"`num_folds` must be at most the number of rows, {2 * rows}; got {num_folds}.")
     rng = np.random.default_rng(seed)
-    parts = tuple(part if len(part) == rows else rng.permutation(part)[:rows] for part in parts)
+    parts = [part if len(part) == rows else rng.permutation(part)[:rows] for part in parts]
     if classifier is None:
         width = 10 * parts[0].shape[1]
         classifier = MLPClassifier(hidden_layer_sizes=(width, width), max_iter=10_000, random_state=seed)

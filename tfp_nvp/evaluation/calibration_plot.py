@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: A curve is drawn at so many levels at most.
 _LEVELS = 100
-_BAND = {"color": "#dddddd", "linewidth": 0, "label": "95 % simultaneous band"}
+_BAND: dict[str, Any] = {"color": "#dddddd", "linewidth": 0, "label": "95 % simultaneous band"}
 
 
 def plot_calibration(
@@ -86,9 +86,7 @@ def _draw_ranks(axes: Axes, ranks: np.ndarray, num_samples: int, label: str) -> 
     levels = inner / (num_samples + 1)
     counts = np.searchsorted(np.sort(ranks), inner)  # of ranks below
     low, high = (band / len(ranks) - levels for band in simultaneous_band(len(ranks), levels))
-    axes.fill_between(
-        _to_ends(inner, 0, num_samples + 1), _to_ends(low), _to_ends(high), label="95 % simultaneous band", **_BAND
-    )
+    axes.fill_between(_to_ends(inner, 0, num_samples + 1), _to_ends(low), _to_ends(high), **_BAND)
     axes.axhline(0.0, color=INK, linewidth=0.8, linestyle=":", label="uniform")
     difference = _to_ends(counts / len(ranks) - levels)
     axes.plot(_to_ends(inner, 0, num_samples + 1), difference, color=DATA, linewidth=1.6, label="model")

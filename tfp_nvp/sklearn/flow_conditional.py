@@ -175,7 +175,8 @@ class FlowConditional(RegressorMixin, TableEstimator):
 
     def _on_grid(self, y: np.ndarray) -> np.ndarray:
         """Values [..., d] of targets on a grid, such as counts, moved to it."""
-        return np.asarray(self.model_.schema.round(y))
+        schema = self.model_.schema
+        return y if schema is None else np.asarray(schema.round(y))
 
     def _in_shape(self, parts: list[np.ndarray]) -> np.ndarray:
         """Answers [b, ..., d] for some rows after others, without the last axis if y had none."""
