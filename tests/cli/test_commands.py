@@ -28,6 +28,17 @@ def test_fit_writes_model_numbers_and_pictures(fitted):
     assert [path for path in fitted.parent.iterdir() if path != fitted] == []
 
 
+def test_a_stack(run, table, tmp_path):
+    out = tmp_path / "run"
+    result = run("fit", table, "-o", out, "--columns", "height,weight", "--flow", "nice", "--epochs", 1, "--stack")
+    assert "Flow 5 of 5" in result.err
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["nll"]["validation"] is None
+    assert metrics["nll"]["test"] is not None
+    assert sum("nice" in line for line in metrics["stack"]) == 5
+    assert (out / "training.png").exists()
+
+
 def test_metrics_say_what_was_done(fitted):
     metrics = json.loads((fitted / "metrics.json").read_text())
     assert metrics["data"] == "people.csv"

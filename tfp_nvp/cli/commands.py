@@ -115,6 +115,12 @@ def tfp_nvp(debug: bool) -> None:
     help="Of the rows that are not held out; decides when to stop. By default 0.2 of fewer than 5,000 rows, else 0.1.",
 )
 @click.option("--test-split", type=Fraction(0, 0.9), default=0.1, show_default=True, help="Held out, for the test NLL.")
+@click.option(
+    "--stack",
+    is_flag=True,
+    default=None,
+    help="Fit a mixture of flows, one for each of five folds, and of simpler densities: better for few rows.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
 @click.option("--batch-size", type=click.IntRange(1))
 @click.option(
@@ -155,7 +161,7 @@ def fit(
     table = tables.read_table(data, key=key, header=header)
     columns, conditions = _chosen(table, columns, condition_columns)
     of_flows = {"--flow": flow, "--condition": conditions, "--support": support, "--periodic": periodic}
-    of_flows["--checkpoint-dir"] = options["checkpoint_dir"]
+    of_flows |= {"--checkpoint-dir": options["checkpoint_dir"], "--stack": options["stack"]}
     if _is_mixed(kind, schema, table, columns, [name for name, value in of_flows.items() if value], quiet):
         known = {name: value for name, value in options.items() if value is not None}
         mixed.fit(

@@ -136,7 +136,7 @@ def fit_table(
     test: tuple[float, float] | tuple[None, None] = (None, None)
     if len(split.test):
         test = model.nll(x[split.test], None if condition is None else condition[split.test])
-    return model, {
+    metrics: dict[str, Any] = {
         "rows": {"fitted": len(split.fitted), "test": len(split.test)},
         "columns": columns,
         "condition_columns": condition_columns,
@@ -153,6 +153,10 @@ def fit_table(
         "seconds": round(seconds, 2),
         "versions": outputs.versions(),
     }
+    if options.get("stack"):  # the history is that of its first flow
+        metrics["nll"] |= {"train": None, "validation": None}
+        metrics["stack"] = flow.distribution.report().splitlines()
+    return model, metrics
 
 
 def say(text: str, quiet: bool) -> None:

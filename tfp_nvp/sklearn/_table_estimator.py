@@ -17,6 +17,8 @@ class TableEstimator(FlowEstimator):
         flow: Any = None,
         support: Any = None,
         tails: str = "asinh",
+        stack: bool = False,
+        members: int = 5,
         validation_split: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -29,6 +31,8 @@ class TableEstimator(FlowEstimator):
         self.flow = flow
         self.support = support
         self.tails = tails
+        self.stack = stack
+        self.members = members
         self.validation_split = validation_split
         self.epochs = epochs
         self.batch_size = batch_size
@@ -45,6 +49,8 @@ class TableEstimator(FlowEstimator):
             flow=unfitted(self.flow),
             support=self.support,
             tails=self.tails,
+            stack=self.stack,
+            members=self.members,
             validation_split=self.validation_split,
             epochs=self.epochs,
             batch_size=self.batch_size,

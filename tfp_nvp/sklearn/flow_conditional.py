@@ -41,8 +41,8 @@ class FlowConditional(RegressorMixin, TableEstimator):
         mixture of flows, depend on the other rows of the call.
       support: (low, high) bounds of the targets, or a dict of pairs by number.
       num_samples: draws of y for each row, for means and quantiles.
-      tails, validation_split, epochs, batch_size, learning_rate, plan, time_limit, verbose, random_state: as those of
-        `FlowDensity`.
+      tails, stack, members, validation_split, epochs, batch_size, learning_rate, plan, time_limit, verbose,
+        random_state: as those of `FlowDensity`.
 
     Attributes:
       model_: the fitted `FlowModel` of y with the condition X.
@@ -63,6 +63,8 @@ class FlowConditional(RegressorMixin, TableEstimator):
         support: Any = None,
         num_samples: int = 1000,
         tails: str = "asinh",
+        stack: bool = False,
+        members: int = 5,
         validation_split: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -76,6 +78,8 @@ class FlowConditional(RegressorMixin, TableEstimator):
             flow=flow,
             support=support,
             tails=tails,
+            stack=stack,
+            members=members,
             validation_split=validation_split,
             epochs=epochs,
             batch_size=batch_size,

@@ -25,6 +25,8 @@ class FlowDensity(DensityMixin, TableEstimator):
       support: (low, high) bounds of the columns, or a dict of pairs by column name or number.
       periodic: (low, high) whose ends are one point: a pair, a list, or a dict by column name or number.
       tails: "asinh" or "pareto", of heavy-tailed columns.
+      stack, members: whether to fit a mixture of flows, one for each of so many folds, and of simpler densities: better
+        for few rows.
       validation_split: fraction of rows held out, which decide when to stop; None for 0.2 below 5,000 rows, else 0.1.
       epochs, batch_size, learning_rate, plan: of the training; None for what suits the size of the table.
       time_limit: seconds after which the fit ends; None for no limit.
@@ -50,6 +52,8 @@ class FlowDensity(DensityMixin, TableEstimator):
         support: Any = None,
         periodic: Any = None,
         tails: str = "asinh",
+        stack: bool = False,
+        members: int = 5,
         validation_split: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -63,6 +67,8 @@ class FlowDensity(DensityMixin, TableEstimator):
             flow=flow,
             support=support,
             tails=tails,
+            stack=stack,
+            members=members,
             validation_split=validation_split,
             epochs=epochs,
             batch_size=batch_size,
