@@ -1,5 +1,6 @@
 """Exported models in the command line, and what each command imports."""
 
+import json
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.cli.conftest import call
+from tests.cli.conftest import call, people
 from tfp_nvp.cli import models
 
 
@@ -39,6 +40,45 @@ def test_pictures_of_an_export(run, exported, table, tmp_path):
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["corner.png"]
 
 
+def test_scores_of_an_export_and_of_its_fit_are_equal(run, exported, conditional, tmp_path):
+    rows = people(20)
+    rows["name"] = [f"p{i}" for i in range(20)]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    for model, name in ((exported, "a.csv"), (conditional, "b.parquet")):
+        out = tmp_path / name
+        result = run("score", model, tmp_path / "rows.csv", "-o", out, "--condition", "age", "--id", "name")
+        assert result.code == 0, result.err
+        assert result.out.startswith("20 rows, mean -")
+    served, fitted = pd.read_csv(tmp_path / "a.csv"), pd.read_parquet(tmp_path / "b.parquet")
+    assert list(served) == ["name", "log_prob"]
+    assert served["name"].tolist() == rows["name"].tolist()
+    np.testing.assert_allclose(served["log_prob"], fitted["log_prob"], rtol=1e-4, atol=1e-4)
+    expected = models.load_model(conditional).log_prob(rows[["height", "weight"]].to_numpy(), rows[["age"]].to_numpy())
+    np.testing.assert_allclose(fitted["log_prob"], expected, rtol=1e-5)
+
+
+def test_what_can_not_be_scored(refused, exported, table):
+    arguments = ["score", exported, table, "--condition", "age", "-o"]
+    assert "no column 'name'" in refused(*arguments, "s.csv", "--id", "name")
+    assert "holds numbers alone" in refused(*arguments, "s.npy")
+
+
+def test_info(run, refused, exported, conditional):
+    facts = json.loads(run("info", exported, "--json").out)
+    assert facts["model"] == "export, version 1"
+    assert facts["columns"] == "height, weight"
+    assert "log_prob" in facts["signatures"]
+    for model in (conditional, conditional / "flow.keras"):
+        text = run("info", model).out
+        assert "FlowModel" in text
+        assert "people.csv" in text
+        assert "condition       age" in text
+        assert "validation NLL" in text
+    assert "holds no model" in refused("info", conditional.parent)
+    assert "No such file" in refused("info", conditional / "nothing.keras")
+    assert "not a .keras file" in refused("info", conditional / "metrics.json")
+
+
 def test_an_export_needs_its_condition(refused, exported):
     assert "needs a condition: give a table of it with --condition" in refused(
         "sample", exported, "-n", 1, "-o", "s.csv"
@@ -61,6 +101,7 @@ print(*{{"pandas", "tensorflow", "tensorflow_probability"}} & sys.modules.keys()
 def test_commands_that_write_text_do_not_wait_for_tensorflow(exported, tmp_path):
     assert imported_by("serve", exported.parent, "--write-only", "-o", tmp_path / "serving") == set()
     assert (tmp_path / "serving" / "models.config").exists()
+    assert imported_by("info", exported) == set()
 
 
 def test_a_query_of_an_export_needs_tensorflow_alone(exported, table, tmp_path):

@@ -18,6 +18,7 @@ from tfp_nvp.checks import local_path
 from tfp_nvp.cli import images, mixed, models, outputs, tables
 from tfp_nvp.cli.demo import run as run_demo
 from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_periodic, parse_support, say
+from tfp_nvp.cli.info import describe
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -312,6 +313,46 @@ def sample(
     click.echo(f"{len(values):,} samples: {out}")
 
 
+@tfp_nvp.command(short_help="Log-density of each row of a table.")
+@click.argument("model", type=_path)
+@click.argument("data", type=_path)
+@_out_option("A new .csv, .tsv or .parquet file.")
+@_data_options
+@click.option("--id", "id_column", help="A column of DATA to write beside the numbers.")
+def score(model: Path, data: Path, out: Path, id_column: str | None, **reading: Any) -> None:
+    """Write log p, in nats, of each row of DATA under MODEL, row by row; rows of low numbers are unusual."""
+    mixed.check_writable(out)
+    outputs.check_free(out)
+    table = _read(data, reading)
+    if id_column is not None and id_column not in table.columns:
+        raise ValueError(f"--id: {table.name} has no column {id_column!r}; it has {', '.join(table.columns[:20])}.")
+    if mixed.is_table_model(model):
+        _refuse_columns(reading)
+        log_prob = mixed.load(model).log_prob(mixed.frame_of(table, table.columns))
+    else:
+        fitted = models.load_any(model)
+        columns = reading.pop("columns") or (None if fitted.columns else _others(table, reading, id_column))
+        x, condition, _ = _for_model(fitted, table, columns, **reading)
+        log_prob = fitted.log_prob(x, condition)
+    with outputs.new_file(out) as file:
+        tables.write_scores(log_prob, None if id_column is None else table.frame[id_column], file)
+    click.echo(f"{len(log_prob):,} rows, mean {np.mean(log_prob):.4f} nats: {out}")
+
+
+@tfp_nvp.command(short_help="What is known of a model.")
+@click.argument("model", type=_path)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(model: Path, as_json: bool) -> None:
+    """Print what the files of MODEL say (a fit's folder, a .keras file, or an export's folder), without loading it."""
+    facts = describe(model)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
 @tfp_nvp.command(short_help="Fill the gaps of a table.")
 @click.argument("model", type=_path)
 @click.argument("data", type=_path)
@@ -518,6 +559,11 @@ def _evaluate_images(model: Path, pictures: images.Images, num_samples: int, see
 
 def _echo_json(numbers: dict[str, Any]) -> None:
     click.echo(json.dumps({key: value if np.isfinite(value) else None for key, value in numbers.items()}))
+
+
+def _others(table: tables.Table, reading: dict[str, Any], id_column: str | None) -> list[str]:
+    """The columns of a table but those of the condition and the rows' names."""
+    return [name for name in table.columns if name not in {*(reading["condition_columns"] or []), id_column}]
 
 
 def _refuse_columns(reading: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,8 +63,7 @@ def fit(
     frame = frame_of(table, columns)
     split = Split.of(len(frame), test=test_split, validation=validation_split, columns=len(columns), seed=seed)
     text = None if schema_file is None else schema_file.read_text(encoding="utf-8")
-    say("Starting TensorFlow", quiet or not sys.stderr.isatty())
-    nvp = start_tensorflow()
+    nvp = start_tensorflow(quiet=quiet)
     started = time.perf_counter()
     schema = nvp.Schema.of(frame) if text is None else nvp.Schema.from_json(text).completed(frame)
     model = nvp.fit_table(

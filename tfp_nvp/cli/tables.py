@@ -156,6 +156,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     _WRITERS[path.suffix.lower()](frame, frame.to_numpy(), path)
 
 
+def write_scores(log_prob: np.ndarray, names: pd.Series | None, path: Path) -> None:
+    """Writes a number for each row [n], after the rows' names [n] if there are any, by the suffix."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"log_prob": log_prob})
+    if names is not None:
+        frame.insert(0, "id" if names.name == "log_prob" else names.name, names.to_numpy())
+    write_frame(frame, path)
+
+
 def check_writable(path: Path) -> None:
     """Raises `ValueError` unless `write_table` knows the suffix."""
     if path.suffix.lower() not in _WRITERS:
