@@ -68,7 +68,7 @@ def test_other_kinds_of_fits_share_nothing(traces):
 
 def test_a_fit_is_that_of_keras_own_functions(monkeypatch):
     ours = fit(rows())
-    monkeypatch.setattr("tfp_nvp.training._tables.fit.share_graphs", lambda model: None)
+    monkeypatch.setattr("tfp_nvp.training._tables.fit_split.share_graphs", lambda model: None)
     theirs = fit(rows())
     # Three epochs of one step of AdamW with equal gradients, up to the rounding of graphs that are compiled anew.
     for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
