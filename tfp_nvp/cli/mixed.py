@@ -21,7 +21,9 @@ _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 
 
 def not_numbers(table: tables.Table, columns: Sequence[str]) -> dict[str, str]:
-    """The columns that a flow can't have, and why: words, gaps, dates.
+    """The columns that a flow can't have, and why: words, gaps, dates; none where a number is infinite.
+
+    Neither model can have that, and the flow's refusal lists it.
 
     Raises:
       ValueError: for a column of numbers with a word in it, which is more likely wrong than a category.
@@ -29,16 +31,18 @@ def not_numbers(table: tables.Table, columns: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in columns:
         column = table.frame.get(name)
-        if column is None:
+        if column is None or column.dtype.kind in "mc":
             continue  # `select` refuses it
         is_number = pd.api.types.is_numeric_dtype(column)
-        if not is_number and column.dtype.kind not in "Mm":
+        if not is_number and column.dtype.kind != "M":
             known = column.dropna()
             share = pd.to_numeric(known, errors="coerce").notna().mean() if len(known) else 0.0
             if share > 0.5:
                 table.select([name])  # raises, naming the row, if one of them is no number
         if not is_number:
             found[name] = "dates" if column.dtype.kind == "M" else "words"
+        elif np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+            return {}
         elif column.isna().any():
             found[name] = "missing cells"
     return found
