@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfp_nvp.cli import outputs, tables
+from tfp_nvp.cli import models, outputs, tables
 from tfp_nvp.cli.fitting import Split, say
-from tfp_nvp.cli.models import start_tensorflow
 
 #: The name of the model's file in a fit's folder.
 FILE = "table.keras"
@@ -65,7 +64,7 @@ def fit(
     split = Split.of(len(frame), test=test_split, validation=validation_split, columns=len(columns), seed=seed)
     text = None if schema_file is None else schema_file.read_text(encoding="utf-8")
     say("Starting TensorFlow", quiet or not sys.stderr.isatty())
-    nvp = start_tensorflow()
+    nvp = models.start_tensorflow()
     started = time.perf_counter()
     schema = nvp.Schema.of(frame) if text is None else nvp.Schema.from_json(text).completed(frame)
     model = nvp.fit_table(
@@ -110,7 +109,7 @@ def is_table_model(path: Path) -> bool:
         return (path / FILE).exists()
     if path.suffix != ".keras" or not path.exists():
         return False
-    start_tensorflow()
+    models.start_tensorflow()
     from tfp_nvp._limits import read_config
 
     try:
@@ -122,7 +121,7 @@ def is_table_model(path: Path) -> bool:
 
 def load(path: Path) -> Any:
     """The `TableModel` of a fit's folder or a .keras file."""
-    return start_tensorflow().load_model(path / FILE if path.is_dir() else path)
+    return models.start_tensorflow().load_model(path / FILE if path.is_dir() else path)
 
 
 def frame_of(table: tables.Table, columns: Sequence[str]) -> pd.DataFrame:
