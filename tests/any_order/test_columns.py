@@ -1,5 +1,6 @@
 """Columns turn cells into numbers and back, in the dtypes of the data, and refuse what they can't have."""
 
+import datetime
 import json
 
 import numpy as np
@@ -133,7 +134,10 @@ def test_data_that_contradict_the_schema_are_refused(column, values, message):
         (lambda: Schema({"x": "real"}), "'x' is 'real'"),
         (lambda: Schema.of([[1.0]]), "must be a pandas.DataFrame"),
         (lambda: Schema.of({"x": [pd.Timedelta(1), pd.Timedelta(2)]}), "it holds timedelta64"),
-        (lambda: Schema.of({"x": [[1], [2]]}), "it holds a list"),
+        (lambda: Schema.of(pd.DataFrame({"x": [[1], [2]]})), "it holds a list"),
+        (lambda: Schema.of({"x": [datetime.date(2024, 1, 1)] * 3}), "Convert it to datetime64, pandas.to_datetime"),
+        (lambda: Schema.of({"x": [2**60, 2**60 + 1]}), "integers between ±2⁵³"),
+        (lambda: Schema.of({"x": 1.0}), "must be a dict of columns"),
         (lambda: Schema.of({"x": ["1.5", "2.5", "tall"]}), "67% of its cells are numbers, and 'tall' is none"),
         (lambda: Schema({"x": Real()}).drop("y"), "unknown column 'y'"),
         (lambda: Schema({"x": Real()}).numbers({"y": [1.0]}), "must have the column\\(s\\) 'x'"),

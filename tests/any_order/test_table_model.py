@@ -234,12 +234,21 @@ def test_keras_trains_weighted_rows(schema, table):
         (lambda m, t: m.mutual_information("age", "age"), "must be different columns"),
         (lambda m, t: m.fit(t), "not compiled"),
         (lambda m, t: m.compile("adam", loss="mse"), "`loss` must be left out"),
+        (lambda m, t: nvp.export(m, "unused"), "a TableModel has no SavedModel yet"),
         (lambda m, t: nvp.TableModel("schema"), "`schema` must be a Schema"),
     ],
 )
 def test_wrong_questions_are_refused(ask, message, model, table):
     with pytest.raises((TypeError, ValueError), match=message):
         ask(model, table)
+
+
+@pytest.mark.filterwarnings("error")
+def test_far_and_unknown_rows_have_finite_densities(model):
+    rows = pd.DataFrame({"height": [1e300, -1e30, np.nan], "weight": [1e-300, 1e300, np.nan]})
+    found = model.log_prob(rows)
+    assert np.isfinite(found).all()
+    assert found[2] == 0.0
 
 
 def test_the_pieces_of_a_grid_that_is_wide_are_masses(rng):

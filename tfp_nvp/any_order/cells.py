@@ -9,6 +9,8 @@ import tensorflow as tf
 
 #: Stands for an infinite end of a cell: times the inverse of the least scale of a component, it is in float32's range.
 FAR = 1e8
+#: Larger standardized numbers count as this one, of which the density of a component is still a float32.
+_LARGEST = 1e30
 
 
 class Cells(NamedTuple):
@@ -46,7 +48,7 @@ class Cells(NamedTuple):
 
     def flat(self) -> np.ndarray:
         """All planes side by side, float32 [n, 7 d], finite."""
-        return np.concatenate(self, axis=-1).astype(np.float32)
+        return np.clip(np.concatenate(self, axis=-1), -_LARGEST, _LARGEST).astype(np.float32)
 
     @classmethod
     def from_flat(cls, flat: Any) -> Cells:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfp_nvp import checks
+from tfp_nvp.tables import LARGEST_INTEGER
 
 
 def as_frame(name: str, value: Any) -> Any:
@@ -15,7 +16,7 @@ def as_frame(name: str, value: Any) -> Any:
 
     Raises:
       TypeError: for anything else.
-      ValueError: for columns that have one name.
+      ValueError: for columns that have one name, or a dict of other things than columns.
       ImportError: without pandas.
     """
     if importlib.util.find_spec("pandas") is None:
@@ -24,6 +25,10 @@ def as_frame(name: str, value: Any) -> Any:
 
     frame = value
     if isinstance(value, dict):
+        if not all(np.ndim(column) == 1 for column in value.values()):
+            raise ValueError(
+                f"`{name}` must be a dict of columns, such as {{'age': [40, 41]}}; got {checks.shown(value)}."
+            )
         frame = pd.DataFrame(value)
     elif not isinstance(value, pd.DataFrame) and hasattr(value, "to_pandas"):
         frame = value.to_pandas()
@@ -49,7 +54,7 @@ def numbers_of(name: str, series: Any) -> np.ndarray:
 
     Raises:
       TypeError: naming the column and the first value that is no number.
-      ValueError: for infinite values.
+      ValueError: for infinite values, and integers that float64 does not hold.
     """
     import pandas as pd
 
@@ -64,6 +69,11 @@ def numbers_of(name: str, series: Any) -> np.ndarray:
             f"Column {name!r} must hold numbers, as its schema says; row {wrong[0]} has "
             f"{checks.shown(series.iloc[wrong[0]], 60)}. Correct the cell, or the schema: "
             f"schema.replace({name}=Category())."
+        )
+    if series.dtype.kind in "iuO" and np.nanmax(np.abs(numbers), initial=0.0) > LARGEST_INTEGER:
+        raise ValueError(
+            f"Column {name!r} must hold integers between ±2⁵³, as float64 skips others. Leave it out if it identifies "
+            "rows, or subtract a constant."
         )
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -67,15 +68,21 @@ def inferred(name: str, series: Any) -> Column | None:
     if series.dtype.kind == "M":
         return Date().completed(name, series)
     if series.dtype.kind in "mc" or isinstance(series.dtype, pd.PeriodDtype | pd.IntervalDtype):
+        way = (
+            f"numbers, df[{name!r}].dt.total_seconds()" if series.dtype.kind == "m" else "one of those, or leave it out"
+        )
         raise TypeError(
-            f"Column {name!r} must hold numbers, text, categories, booleans or dates; it holds {series.dtype}. Convert "
-            f"it to numbers, such as seconds: df[{name!r}].dt.total_seconds()."
+            f"Column {name!r} must hold numbers, text, categories, booleans or dates; it holds {series.dtype}. "
+            f"Convert it to {way}."
         )
     if pd.api.types.is_bool_dtype(series.dtype) or all(isinstance(value, (bool, np.bool_)) for value in known[:1_000]):
         return Boolean().completed(name, series)
     if not pd.api.types.is_numeric_dtype(series.dtype) and not _are_numbers(known):
         return _of_labels(name, series, known)
-    return _of_numbers(numbers_of(name, known)).completed(name, series)
+    column = _of_numbers(numbers_of(name, known))
+    if isinstance(column, Category) and series.dtype == object:  # such as `decimal.Decimal`, which is no label
+        column = AtomReal(atoms=tuple(np.unique(numbers_of(name, known))))
+    return column.completed(name, series)
 
 
 def _of_labels(name: str, series: Any, known: Any) -> Column | None:
@@ -83,9 +90,11 @@ def _of_labels(name: str, series: Any, known: Any) -> Column | None:
 
     odd = next((value for value in known[:1_000] if not isinstance(value, (str, bool, int, float, np.generic))), None)
     if odd is not None:
+        is_date = isinstance(odd, datetime.date)
+        way = f"datetime64, pandas.to_datetime(df[{name!r}])" if is_date else "one of those, or leave it out"
         raise TypeError(
-            f"Column {name!r} must hold numbers, text, categories, booleans or dates; it holds a "
-            f"{type(odd).__name__}. Convert it to one of those, or leave it out."
+            f"Column {name!r} must hold numbers, text, categories, booleans or datetime64; it holds a "
+            f"{type(odd).__name__}. Convert it to {way}."
         )
     are_numbers = pd.to_numeric(known, errors="coerce").notna().to_numpy()
     if are_numbers.mean() > 0.5 and not are_numbers.all():

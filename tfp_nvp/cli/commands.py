@@ -86,7 +86,7 @@ def tfp_nvp(debug: bool) -> None:
     """Normalizing flows for tables, and models of tables with words and gaps: fit, evaluate, sample, plot, export."""
 
 
-@tfp_nvp.command(short_help="Fit a model to a table; write model, numbers, pictures.")
+@tfp_nvp.command(short_help="Fit a flow to a table, or a model of mixed columns; write it, numbers, pictures.")
 @click.argument("data", type=_path)
 @_out_option("A new folder for the model, metrics.json and pictures.")
 @click.option(

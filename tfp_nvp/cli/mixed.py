@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfp_nvp.cli import outputs, tables
+from tfp_nvp.cli import models, outputs, tables
 from tfp_nvp.cli.fitting import Split, say
-from tfp_nvp.cli.models import start_tensorflow
 
 if TYPE_CHECKING:  # commands without a table do not wait for pandas
     import pandas as pd
@@ -22,7 +21,9 @@ _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 
 
 def not_numbers(table: tables.Table, columns: Sequence[str]) -> dict[str, str]:
-    """The columns that a flow can't have, and why: words, gaps, dates.
+    """The columns that a flow can't have, and why: words, gaps, dates; none where a number is infinite.
+
+    Neither model can have that, and the flow's refusal lists it.
 
     Raises:
       ValueError: for a column of numbers with a word in it, which is more likely wrong than a category.
@@ -32,16 +33,18 @@ def not_numbers(table: tables.Table, columns: Sequence[str]) -> dict[str, str]:
     found = {}
     for name in columns:
         column = table.frame.get(name)
-        if column is None:
+        if column is None or column.dtype.kind in "mc":
             continue  # `select` refuses it
         is_number = pd.api.types.is_numeric_dtype(column)
-        if not is_number and column.dtype.kind not in "Mm":
+        if not is_number and column.dtype.kind != "M":
             known = column.dropna()
             share = pd.to_numeric(known, errors="coerce").notna().mean() if len(known) else 0.0
             if share > 0.5:
                 table.select([name])  # raises, naming the row, if one of them is no number
         if not is_number:
             found[name] = "dates" if column.dtype.kind == "M" else "words"
+        elif np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+            return {}
         elif column.isna().any():
             found[name] = "missing cells"
     return found
@@ -63,7 +66,7 @@ def fit(
     frame = frame_of(table, columns)
     split = Split.of(len(frame), test=test_split, validation=validation_split, columns=len(columns), seed=seed)
     text = None if schema_file is None else schema_file.read_text(encoding="utf-8")
-    nvp = start_tensorflow(quiet=quiet)
+    nvp = models.start_tensorflow(quiet=quiet)
     started = time.perf_counter()
     schema = nvp.Schema.of(frame) if text is None else nvp.Schema.from_json(text).completed(frame)
     model = nvp.fit_table(
@@ -108,7 +111,7 @@ def is_table_model(path: Path) -> bool:
         return (path / FILE).exists()
     if path.suffix != ".keras" or not path.exists():
         return False
-    start_tensorflow()
+    models.start_tensorflow()
     from tfp_nvp._limits import read_config
 
     try:
@@ -120,7 +123,7 @@ def is_table_model(path: Path) -> bool:
 
 def load(path: Path) -> Any:
     """The `TableModel` of a fit's folder or a .keras file."""
-    return start_tensorflow().load_model(path / FILE if path.is_dir() else path)
+    return models.start_tensorflow().load_model(path / FILE if path.is_dir() else path)
 
 
 def frame_of(table: tables.Table, columns: Sequence[str]) -> pd.DataFrame:

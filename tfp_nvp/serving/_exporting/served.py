@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from tfp_nvp._module import tf_variables
 from tfp_nvp.distributions.fittable import as_fittable
 from tfp_nvp.serving._folders.condition_names import condition_name
-from tfp_nvp.training import AnomalyDetector, Schema
+from tfp_nvp.training import AnomalyDetector, Schema, TableModel
 
 tfd = tfp.distributions
 
@@ -62,6 +62,11 @@ def served(model: Any) -> Served:
     if isinstance(model, keras.Model):
         distribution, encoder = getattr(model, "distribution", None), getattr(model, "encoder", None)
         schema = getattr(model, "schema", None)
+    if isinstance(model, TableModel):
+        raise TypeError(
+            "`model` must be a flow; a TableModel has no SavedModel yet. Keep it with `model.save(path)`, and ask it "
+            "in Python; or fit a flow to columns of numbers with `nvp.fit`."
+        )
     if not isinstance(distribution, tfd.Distribution):
         raise TypeError(
             f"`model` must be a Flow, any tfd.Distribution, a FlowModel or an AnomalyDetector; got {model!r}."

@@ -196,6 +196,16 @@ class TableModel(Questions, keras.Model):
 
     # Files.
 
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Refuses what Keras would write, whose inputs were the network's numbers.
+
+        Raises:
+          NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "A TableModel has no SavedModel yet: `model.save(path)` keeps it, and `nvp.load_model` asks it in Python."
+        )
+
     def get_config(self) -> dict[str, Any]:
         sizes = dict(self._sizes)
         return {"name": self.name, "schema": self.schema.get_config(), **sizes, "settings": settings_of(self)}
