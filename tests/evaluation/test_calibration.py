@@ -78,10 +78,15 @@ def test_only_points_that_depend_on_the_condition_tell_that_a_model_ignores_it(p
     assert uniform(tarp(prior, x, ignored, references=3.0 * condition, num_samples=S)) < 1e-6
 
 
-def test_random_points_are_in_the_units_of_the_columns(pairs):
-    x, condition = pairs
-    levels = tarp(model(), x, condition, references=x + np.array([0.1, 0.0]), num_samples=S)
-    assert levels.mean() < 0.05  # hardly a sample is as near to such a point as x
+def test_regions_around_points_are_counted_in_scaled_columns(pairs):
+    x, condition = (part * [1.0, 3.0] for part in pairs)
+    points = 2.0 * condition
+    samples = model().sample(S, condition=condition, seed=(0, 0)).numpy()
+    scale = np.ptp(x.astype(np.float32), axis=0)
+    own, others = (np.linalg.norm((value - points) / scale, axis=-1) for value in (x, samples))
+    levels = tarp(model(), x, condition, references=points, num_samples=S)
+    assert np.abs(np.floor(levels * (S + 1)) - (others < own).sum(axis=0)).max() <= 1  # float32
+    assert (np.floor(levels * (S + 1)) == (others < own).sum(axis=0)).mean() > 0.98
     with pytest.raises(ValueError, match=r"`references` must have the shape of x, \[1000, 2\]; got \[1000, 1\]"):
         tarp(model(), x, condition, references=x[:, :1])
 

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow_probability as tfp
 from numpy.lib import recfunctions
 
+from tfp_nvp import checks
+
 try:
     from sklearn.base import BaseEstimator, DensityMixin, OutlierMixin, RegressorMixin
     from sklearn.utils import check_random_state
@@ -48,7 +50,7 @@ class FlowEstimator(BaseEstimator):
 def seed_of(random_state: Any) -> int:
     """An int is the `seed` of `tfp_nvp`; other random states draw one, None that of NumPy's global generator."""
     if isinstance(random_state, numbers.Integral):
-        return int(random_state)
+        return checks.integer("random_state", random_state, 0)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
