@@ -191,7 +191,7 @@ def test_mutual_information_is_zero_of_what_is_independent(schema):
     assert dependent.value > 3 * dependent.standard_error
 
 
-@pytest.mark.parametrize("name", ["model", "compiled"])
+@pytest.mark.parametrize("name", ["model", pytest.param("compiled", marks=pytest.mark.exhaustive)])
 def test_a_file_keeps_everything(name, model, schema, table, tmp_path):
     if name == "compiled":
         model = untrained(schema, seed=1)

@@ -103,6 +103,7 @@ class Schema(Mapping[str, Column]):
     def replace(self, **columns: Column) -> Schema:
         """A schema with other types of some columns, or with further columns at the end.
 
+        >>> from tfp_nvp.any_order import Count, Real
         >>> Schema({"age": Real()}).replace(age=Count())["age"]
         Count()
         """
