@@ -86,6 +86,7 @@ def test_python_of_the_page_on_inference_runs(tmp_path, monkeypatch):
     assert namespace["losses"][-1] < namespace["losses"][0]
 
 
+@pytest.mark.exhaustive
 def test_python_of_the_page_on_continuous_flows_runs():
     namespace = run_page("continuous_flows")
     assert namespace["error_in_nats"] < 1e-3
@@ -105,9 +106,13 @@ def test_python_of_the_page_on_scaling_runs():
     assert np.isfinite(run_page("scaling")["model"].history.history["loss"]).all()
 
 
-def test_python_of_the_page_of_families_runs_and_names_every_recipe():
-    text = (ROOT / "docs" / "families.md").read_text()
+@pytest.mark.exhaustive
+def test_python_of_the_page_of_families_runs():
     names = run_page("families")
     assert np.isfinite(names["flow"].log_prob(names["flow"].sample(2, seed=0))).all()
+
+
+def test_the_page_of_families_names_every_recipe():
+    text = (ROOT / "docs" / "families.md").read_text()
     of_images = {"Glow", "ImageRealNVP", "FlowPlusPlus", "SubscaleFlow"}  # docs/image_flows.md has them
     assert {name for name in flows.__all__ if f"`{name}" not in text and f".{name}(" not in text} == of_images

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfp_nvp as nvp
@@ -66,6 +67,7 @@ def test_a_new_flow_is_its_base_and_a_seed_gives_the_same():
     assert len({layer._seed for layer in residuals(one)}) == 2  # for random signs of their own
 
 
+@pytest.mark.exhaustive
 def test_images_of_integers_train_by_estimates(rng):
     """Stripes: each column is all black or all white, so that a pixel tells its column."""
     images = np.broadcast_to(rng.integers(2, size=(200, 1, 6, 1)), (200, 6, 6, 1)) * 3

@@ -51,6 +51,7 @@ def test_a_batch_of_no_rows_gives_none():
     assert log_prob(tf.zeros([0, 4, 4, 1])).shape == [0]
 
 
+@pytest.mark.exhaustive
 def test_it_learns_integers_that_hang_together(rng):
     """Stripes of two grey levels, in either order: one bit an image, and what the edges of two levels cost a spline."""
     keras.utils.set_random_seed(0)

@@ -17,6 +17,7 @@ def test_layers_go_over_the_patches_in_turns():
         nvp.TarFlow([4, 6, 1], patch_size=3)
 
 
+@pytest.mark.exhaustive
 def test_it_learns_what_patches_have_in_common(rng):
     """Images of one grey level each, with noise: all patches but one follow from the others."""
     x = (rng.normal(size=(1024, 1, 1, 1)) + 0.3 * rng.normal(size=(1024, 4, 4, 1))).astype("float32")

@@ -121,6 +121,7 @@ def test_it_says_what_it_found(rng, capfd):
     ("options", "message"),
     [
         ({"validation_split": 0.2}, "`validation_split` is for one flow"),
+        ({"checkpoint_dir": "state"}, "`checkpoint_dir` is for one flow"),
         ({"members": 1}, "`members` must be"),
         ({"members": 30}, "`members` must leave each fold at least"),
     ],
@@ -128,6 +129,18 @@ def test_it_says_what_it_found(rng, capfd):
 def test_errors(rng, options, message):
     with pytest.raises(ValueError, match=message):
         nvp.fit(moons(rng, 100), flow=SMALL, stack=True, epochs=1, seed=0, verbose=0, **options)
+
+
+def test_a_flow_alone_is_no_recipe(rng):
+    with pytest.raises(TypeError, match="`flow` must be a recipe where `stack=True`"):
+        nvp.fit(moons(rng, 100), flow=SMALL([2], seed=0), stack=True, epochs=1, seed=0, verbose=0)
+
+
+def test_flows_of_folds_of_different_sizes_share_their_graphs(rng, monkeypatch):
+    traced, step = [], nvp.FlowModel.train_step
+    monkeypatch.setattr(nvp.FlowModel, "train_step", lambda self, data: traced.append(self) or step(self, data))
+    nvp.fit(moons(rng, 353), flow=SMALL, stack=True, members=3, epochs=1, seed=0, verbose=0)
+    assert len(traced) == 1
 
 
 def test_folds_keep_groups_and_equal_rows_together(rng):

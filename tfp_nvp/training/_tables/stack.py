@@ -6,6 +6,7 @@ import dataclasses
 import re
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,7 +45,8 @@ def fit_stack(request: Request, members: int, seed: int, time_limit: TimeLimit |
     """
     table, order = request.table, np.random.default_rng(seed).permutation(len(request.table))
     fold = folds(table, members, seed)
-    plan = request.plan_of(table.take(fold != 0))
+    # One plan for all: flows of folds of different sizes would not share their graphs.
+    plan = request.plan_of(table.take(fold != np.bincount(fold).argmax()))
     dtype = request.flow_of(plan, seed).dtype
     columns = request.inspect(table, dtype)
     schema = schema_of(columns, table)
@@ -59,9 +61,8 @@ def fit_stack(request: Request, members: int, seed: int, time_limit: TimeLimit |
             say(f"Flow {number + 1} of {members}")
         flow = _other_start(request, plan, seed, number)
         limit = None if time_limit is None else time_limit.share(members - number)
-        part = request.plan_of(train)
         model = fit_split(
-            request, columns, flow, train, table.take(held), part, seed + number, encoder=encoder, time_limit=limit
+            request, columns, flow, train, table.take(held), plan, seed + number, encoder=encoder, time_limit=limit
         )
         log_prob[held] = _log_prob(model, noisy.take(held))
         flows.append(model)
@@ -80,7 +81,7 @@ def fit_stack(request: Request, members: int, seed: int, time_limit: TimeLimit |
 def _other_start(request: Request, plan: Any, seed: int, number: int) -> Any:
     """A flow with the weights of another seed. Its permutations are those of the first, whose graphs it shares."""
     flow = request.flow_of(plan, seed)
-    if number and hasattr(flow, "get_weights"):
+    if number and isinstance(flow, keras.layers.Layer):
         flow.set_weights(request.flow_of(plan, seed + number).get_weights())
     return flow
 
@@ -110,9 +111,7 @@ def _others(
         found = out_of_fold_log_prob(candidate, x, fold, noisy.weight, seed)
         components = candidate.fit(x, noisy.weight, seed)
         names.append(candidate.name)
-        densities.append(
-            Flow(as_distribution(components, dtype), Chain(layers), name=re.sub(r"\W+", "_", candidate.name))
-        )
+        densities.append(Flow(as_distribution(components, dtype), chain, name=re.sub(r"\W+", "_", candidate.name)))
         log_probs.append(found + log_det)
     return names, densities, log_probs
 
