@@ -64,6 +64,8 @@ class TestDensity:
             "flow": tiny,
             "support": (-20, None),
             "tails": "pareto",
+            "stack": True,
+            "members": 3,
             "validation_split": 0.4,
             "epochs": 3,
             "batch_size": 7,
