@@ -1,6 +1,6 @@
 """Every example runs, with few steps, and returns figures that make sense.
 
-Those of other things than a fit, an export, a layer of one's own and a server are exhaustive.
+Those of other things than a fit, an export and a layer of one's own are exhaustive.
 """
 
 import runpy
@@ -135,6 +135,7 @@ def test_mnist(tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == [f"epoch_{i:04d}.png" for i in (1, 2, 3)]
 
 
+@pytest.mark.exhaustive
 def test_serving(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_serving.apis")
     states = []

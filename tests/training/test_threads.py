@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import tfp_nvp as nvp
@@ -39,6 +40,7 @@ def shared_state() -> dict:
     }
 
 
+@pytest.mark.exhaustive
 def test_fits_evaluations_and_exports_of_several_dtypes_in_threads(tmp_path):
     dtypes = ["float64", "float32", "float32", "float64"]
     alone = {dtype: job(dtype, tmp_path / dtype) for dtype in ("float32", "float64")}
