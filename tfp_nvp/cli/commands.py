@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,69 +11,14 @@ import numpy as np
 
 from tfp_nvp import __version__
 from tfp_nvp._names import VECTOR_FLOWS
-from tfp_nvp.checks import local_path
 from tfp_nvp.cli import images, mixed, models, outputs, tables
 from tfp_nvp.cli.demo import run as run_demo
 from tfp_nvp.cli.fitting import Split, fit_outputs, fit_table, parse_periodic, parse_support, say
 from tfp_nvp.cli.info import describe
+from tfp_nvp.cli.options import Fraction, data_options, out_option, path_type, seed_option
+from tfp_nvp.cli.publishing import export, serve
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-class Names(click.ParamType):
-    """Column names separated by commas."""
-
-    name = "a,b,c"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
-        names = value if isinstance(value, list) else [name.strip() for name in value.split(",")]
-        if not all(names) or len(set(names)) != len(names):
-            self.fail(f"{value!r} must be different column names with commas between, such as a,b,c.", param, ctx)
-        return names
-
-
-class LocalPath(click.Path):
-    """A path on this machine's file systems."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        try:
-            local_path(param.name, value)
-        except (TypeError, ValueError) as error:
-            self.fail(str(error), param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class Fraction(click.FloatRange):
-    """A float range without NaN, which is neither below nor above a bound."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        number = super().convert(value, param, ctx)
-        return number if number == number else self.fail(f"{value!r} is not a number.", param, ctx)
-
-
-def _data_options(command: Any) -> Any:
-    """Adds the options for reading a table."""
-    for option in (
-        click.option(
-            "--header/--no-header", default=None, help="Whether text has a header line; found out by default."
-        ),
-        click.option("--key", help="Which array of an .npz file with several."),
-        click.option("--condition", "condition_columns", type=Names(), help="Columns to condition on."),
-        click.option("--columns", type=Names(), help="Columns to model; all but the condition's by default."),
-    ):
-        command = option(command)
-    return command
-
-
-def _out_option(what: str) -> Any:
-    return click.option("--out", "-o", required=True, type=LocalPath(), help=what)
-
-
-_seed_option = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-_path = LocalPath()
 
 
 @click.group(context_settings=_CONTEXT, no_args_is_help=False)
@@ -87,17 +29,19 @@ def tfp_nvp(debug: bool) -> None:
 
 
 @tfp_nvp.command(short_help="Fit a flow to a table, or a model of mixed columns; write it, numbers, pictures.")
-@click.argument("data", type=_path)
-@_out_option("A new folder for the model, metrics.json and pictures.")
+@click.argument("data", type=path_type)
+@out_option("A new folder for the model, metrics.json and pictures.")
 @click.option(
     "--model",
     "kind",
     type=click.Choice(["flow", "table"]),
     help="A flow of numbers, or a model of a table with words, dates and gaps; by default what the columns need.",
 )
-@click.option("--schema", type=_path, help="Of a table: a JSON file that says what columns are, as a fit writes it.")
+@click.option(
+    "--schema", type=path_type, help="Of a table: a JSON file that says what columns are, as a fit writes it."
+)
 @click.option("--flow", help=f"One of {', '.join(VECTOR_FLOWS)}; by default what suits the data's shape and size.")
-@_data_options
+@data_options
 @click.option(
     "--support",
     multiple=True,
@@ -129,10 +73,10 @@ def tfp_nvp(debug: bool) -> None:
 )
 @click.option(
     "--checkpoint-dir",
-    type=_path,
+    type=path_type,
     help="A folder for the state of the fit. The same command, after it was killed or out of time, goes on from there.",
 )
-@_seed_option
+@seed_option
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def fit(
     data: Path,
@@ -215,9 +159,9 @@ def _is_mixed(
 
 
 @tfp_nvp.command(short_help="Mean negative log-likelihood of a table or of images.")
-@click.argument("model", type=_path)
-@click.argument("data", type=_path)
-@_data_options
+@click.argument("model", type=path_type)
+@click.argument("data", type=path_type)
+@data_options
 @click.option(
     "--num-samples",
     type=click.IntRange(1),
@@ -225,7 +169,7 @@ def _is_mixed(
     show_default=True,
     help="Of images: draws of the noise for each; more give a tighter bound.",
 )
-@_seed_option
+@seed_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool, **reading: Any) -> None:
     """Mean negative log-likelihood of the rows of DATA under MODEL (a fit's or export's folder, or a .keras file).
@@ -263,16 +207,16 @@ def evaluate(model: Path, data: Path, num_samples: int, seed: int, as_json: bool
 
 
 @tfp_nvp.command(short_help="Draw samples into a table.")
-@click.argument("model", type=_path)
+@click.argument("model", type=path_type)
 @click.option(
     "-n", "n", type=click.IntRange(1), required=True, help="How many samples; given conditions, for each of them."
 )
-@_out_option("A new .csv, .tsv, .parquet or .npy file.")
-@click.option("--condition", "condition_file", type=_path, help="A table with the condition's columns.")
+@out_option("A new .csv, .tsv, .parquet or .npy file.")
+@click.option("--condition", "condition_file", type=path_type, help="A table with the condition's columns.")
 @click.option(
     "--given", multiple=True, metavar="NAME=VALUE", help="Of the model of a table: a value to condition on; repeatable."
 )
-@_seed_option
+@seed_option
 @click.option(
     "--round/--no-round",
     "round_",
@@ -314,10 +258,10 @@ def sample(
 
 
 @tfp_nvp.command(short_help="Log-density of each row of a table.")
-@click.argument("model", type=_path)
-@click.argument("data", type=_path)
-@_out_option("A new .csv, .tsv or .parquet file.")
-@_data_options
+@click.argument("model", type=path_type)
+@click.argument("data", type=path_type)
+@out_option("A new .csv, .tsv or .parquet file.")
+@data_options
 @click.option("--id", "id_column", help="A column of DATA to write beside the numbers.")
 def score(model: Path, data: Path, out: Path, id_column: str | None, **reading: Any) -> None:
     """Write log p, in nats, of each row of DATA under MODEL, row by row; rows of low numbers are unusual."""
@@ -340,7 +284,7 @@ def score(model: Path, data: Path, out: Path, id_column: str | None, **reading: 
 
 
 @tfp_nvp.command(short_help="What is known of a model.")
-@click.argument("model", type=_path)
+@click.argument("model", type=path_type)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(model: Path, as_json: bool) -> None:
     """Print what the files of MODEL say (a fit's folder, a .keras file, or an export's folder), without loading it."""
@@ -354,15 +298,15 @@ def info(model: Path, as_json: bool) -> None:
 
 
 @tfp_nvp.command(short_help="Fill the gaps of a table.")
-@click.argument("model", type=_path)
-@click.argument("data", type=_path)
-@_out_option("A new .csv, .tsv or .parquet file.")
+@click.argument("model", type=path_type)
+@click.argument("data", type=path_type)
+@out_option("A new .csv, .tsv or .parquet file.")
 @click.option(
     "--num-samples",
     type=click.IntRange(1),
     help="Draw so many tables, told apart by a column `imputation`; by default one table of best guesses.",
 )
-@_seed_option
+@seed_option
 def impute(model: Path, data: Path, out: Path, num_samples: int | None, seed: int) -> None:
     """Fill the missing cells of DATA by MODEL (the folder of a fit to a table with words or gaps)."""
     mixed.check_writable(out)
@@ -375,11 +319,11 @@ def impute(model: Path, data: Path, out: Path, num_samples: int | None, seed: in
 
 
 @tfp_nvp.command(short_help="Draw a table against samples.")
-@click.argument("model", type=_path)
-@click.argument("data", type=_path)
-@_out_option("A new folder for the pictures.")
-@_data_options
-@_seed_option
+@click.argument("model", type=path_type)
+@click.argument("data", type=path_type)
+@out_option("A new folder for the pictures.")
+@data_options
+@seed_option
 def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
     """Draw the rows of DATA against samples of MODEL, and the density of two columns."""
     outputs.check_free(out)
@@ -393,152 +337,19 @@ def plot(model: Path, data: Path, out: Path, seed: int, **reading: Any) -> None:
     click.echo(f"Pictures: {out}")
 
 
-_keep_option = click.option(
-    "--keep",
-    type=click.IntRange(1),
-    help="Remove all versions but so many of the newest, and those with labels. All stay by default.",
-)
-
-
-def _keep_newest(folder: Path, keep: int | None) -> None:
-    from tfp_nvp import serving
-
-    removed = [] if keep is None else serving.remove_old_versions(folder, keep)
-    if removed:
-        click.echo(f"Removed: {', '.join(f'{folder}/{version}' for version in removed)}")
-
-
-@tfp_nvp.command(short_help="Write a SavedModel for TensorFlow Serving.")
-@click.argument("model", type=_path)
-@click.argument("out", type=_path)
-@click.option("--label", "labels", multiple=True, help="A name for this version, such as canary; may be repeated.")
-@_keep_option
-@click.option(
-    "--weights-dtype", type=click.Choice(["float16", "bfloat16"]), help="Store weights in half the bytes or less."
-)
-@click.option(
-    "--format",
-    "formats",
-    type=click.Choice(["c", "onnx", "tflite"]),
-    multiple=True,
-    help="Also write files for another runtime in assets.extra: C99, ONNX, or LiteRT; may be repeated.",
-)
-def export(
-    model: Path,
-    out: Path,
-    labels: tuple[str, ...],
-    keep: int | None,
-    weights_dtype: str | None,
-    formats: tuple[str, ...],
-) -> None:
-    """Write MODEL as the next version in the folder OUT, for TensorFlow Serving."""
-    fitted = models.load_model(model, images=True)
-    from tfp_nvp import serving
-
-    version = serving.export(
-        fitted.flow, out, labels=labels, weights_dtype=weights_dtype, formats=formats, card=fitted.about()
-    )
-    click.echo(f"Exported: {version}")
-    _keep_newest(out, keep)
-    card: dict[str, Any] = serving.read_card(version) or {}
-    click.echo(f"Size: {card['size']['total']:,} bytes, of which the graph {card['size']['files']['saved_model.pb']:,}")
-    for path in card["translations"]:
-        click.echo(f"Also: {version / path}")
-    if weights_dtype is not None:
-        error = card["weights"]
-        click.echo(
-            f"Weights in {weights_dtype}: log_prob of {error['rows']} rows is off by {error['mean_error']:.2g} nats on "
-            f"average, {error['max_error']:.2g} at most"
-        )
-
-
-def _as_before(at_first: Any) -> str:
-    """The default of a remembered option in `--help`."""
-    return f"as before; at first {at_first}"
-
-
-@tfp_nvp.command(short_help="Configure a model server, and start it where it is installed.")
-@click.argument("models_folder", metavar="DIR", type=_path)
-@click.option(
-    "--out", "-o", type=_path, default=Path("serving"), show_default=True, help="Folder for what the server reads."
-)
-@click.option("--port", type=click.IntRange(1, 65535), show_default=_as_before(8500), help="Of gRPC.")
-@click.option("--rest-port", type=click.IntRange(1, 65535), show_default=_as_before(8501), help="Of REST.")
-@click.option(
-    "--name", show_default=_as_before("DIR's"), help="Of the Deployment, the Service and the compose project."
-)
-@click.option(
-    "--batching/--no-batching",
-    default=None,
-    show_default=_as_before("off"),
-    help="Whether to merge requests, for a GPU. A request of no rows, of any client, can then stop the server.",
-)
-@click.option(
-    "--max-batch-size",
-    type=click.IntRange(1),
-    show_default=_as_before(1024),
-    help="With --batching: rows of one request or run.",
-)
-@click.option(
-    "--batch-timeout-micros",
-    type=click.IntRange(0),
-    show_default=_as_before(1000),
-    help="With --batching: how long a request waits for others.",
-)
-@click.option("--image-tag", show_default=_as_before("2.20.0"), help="Of the container image tensorflow/serving.")
-@_keep_option
-@click.option("--overwrite", is_flag=True, help="Replace all files that you have changed.")
-@click.option(
-    "--overwrite-file", "overwritten", multiple=True, metavar="NAME", help="Replace this one. May be given again."
-)
-@click.option("--write-only", is_flag=True, help="Start nothing.")
-def serve(
-    models_folder: Path,
-    out: Path,
-    port: int | None,
-    keep: int | None,
-    write_only: bool,
-    overwrite: bool,
-    overwritten: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """Serve the exported models in DIR: the folder of one model (DIR/1, …) or of several (DIR/NAME/1, …).
-
-    Writes the configuration of TensorFlow Serving, of Docker Compose, Kubernetes and Prometheus to --out, then becomes
-    tensorflow_model_server if that is installed. Files that you have changed since stay, unless there is something new
-    to write into them: then nothing is written, and the files are named.
-    """
-    if not models_folder.is_dir():
-        raise FileNotFoundError(f"{models_folder}: no such folder. `tfp-nvp export` writes models.")
-    from tfp_nvp import serving
-
-    options["overwrite"] = overwrite or overwritten
-    deployment = serving.write_deployment(models_folder, out, grpc_port=port, **options)
-    for folder in deployment.models.values():
-        _keep_newest(folder, keep)
-    click.echo(f"Models: {', '.join(deployment.models)}")
-    click.echo(f"Configuration: {out}")
-    for notice in deployment.notices:
-        click.echo(notice)
-    if deployment.kept:
-        click.echo(f"Kept as you changed them: {', '.join(deployment.kept)}")
-    if shutil.which(deployment.command[0]) is None:
-        click.echo(
-            f"tensorflow_model_server is not installed; with Docker: docker compose -f {out}/compose.yaml up cpu"
-        )
-    elif not write_only:
-        click.echo(" ".join(deployment.command))
-        sys.stdout.flush()
-        os.execv(deployment.command[0], deployment.command)
+tfp_nvp.add_command(export)
+tfp_nvp.add_command(serve)
 
 
 @tfp_nvp.command(short_help="All of it, on real data and on two moons.")
 @click.option(
-    "--out", "-o", type=_path, default=Path("demo"), show_default=True, help="Folder for models and pictures."
+    "--out", "-o", type=path_type, default=Path("demo"), show_default=True, help="Folder for models and pictures."
 )
-@click.option("--saved-models", type=_path, default=Path("saved_models"), show_default=True, help="Folder for exports.")
+@click.option(
+    "--saved-models", type=path_type, default=Path("saved_models"), show_default=True, help="Folder for exports."
+)
 @click.option("--epochs", type=click.IntRange(1), help="At most so many.")
-@_seed_option
+@seed_option
 def demo(out: Path, saved_models: Path, epochs: int | None, seed: int) -> None:
     """Fit, plot, export and serve a spline flow on real data and on two moons: some minutes."""
     run_demo(out, saved_models, epochs=epochs, seed=seed)
