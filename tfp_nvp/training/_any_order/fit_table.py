@@ -15,6 +15,7 @@ from tfp_nvp.any_order.frames import as_frame
 from tfp_nvp.any_order.schema import Schema
 from tfp_nvp.training._any_order.table_model import TableModel
 from tfp_nvp.training._any_order.table_plan import TablePlan, table_plan_for
+from tfp_nvp.training._tables.options import checked_options
 from tfp_nvp.training._tables.part import Part
 from tfp_nvp.training._tables.progress import say
 from tfp_nvp.training._tables.split import split
@@ -76,12 +77,7 @@ def fit_table(
     >>> model.sample(3, given={"region": "south"}, seed=1)["region"].tolist()
     ['south', 'south', 'south']
     """
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f'`verbose` must be 0, 1, 2 or "auto"; got {checks.shown(verbose)}.')
-    if plan is not None:
-        checks.instance("plan", plan, TablePlan, "tfp_nvp.training.table_plan_for(1000)")
-    example = "Keras callbacks, such as [keras.callbacks.CSVLogger(file)]"
-    callbacks = checks.sequence("callbacks", callbacks, keras.callbacks.Callback, example)
+    callbacks = checked_options(verbose, callbacks, plan, TablePlan, "tfp_nvp.training.table_plan_for(1000)")
     limit = None if time_limit is None else TimeLimit(time_limit)
     seed = checks.seed_or_random("seed", seed)
     frame = as_frame("x", x)

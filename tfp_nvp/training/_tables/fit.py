@@ -16,6 +16,7 @@ from tfp_nvp.training._models.flow_model import FlowModel
 from tfp_nvp.training._tables.checkpoint import Checkpoint
 from tfp_nvp.training._tables.columns import refuse_outside
 from tfp_nvp.training._tables.fit_split import Request, fit_split
+from tfp_nvp.training._tables.options import checked_options
 from tfp_nvp.training._tables.part import Part
 from tfp_nvp.training._tables.periods import parse_periods
 from tfp_nvp.training._tables.plan import Plan
@@ -116,7 +117,7 @@ def fit(
     >>> model.sample(5, seed=1).shape
     TensorShape([5, 2])
     """
-    callbacks = _checked_options(verbose, callbacks, plan)
+    callbacks = checked_options(verbose, callbacks, plan, Plan, "tfp_nvp.training.plan_for(1000, 5)")
     limit = None if time_limit is None else TimeLimit(time_limit)
     if stack:
         _check_stack(flow, validation_data, validation_split, checkpoint_dir)
@@ -157,13 +158,3 @@ def _check_stack(flow: Any, validation_data: Any, validation_split: Any, checkpo
             raise ValueError(
                 f"`{name}` is for one flow, and `stack=True` fits one to each fold. Leave one of them out."
             )
-
-
-def _checked_options(verbose: Any, callbacks: Any, plan: Any) -> list[keras.callbacks.Callback]:
-    """The callbacks in a list, after a check of what is no data."""
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f'`verbose` must be 0, 1, 2 or "auto"; got {checks.shown(verbose)}.')
-    if plan is not None:
-        checks.instance("plan", plan, Plan, "tfp_nvp.training.plan_for(1000, 5)")
-    example = "Keras callbacks, such as [keras.callbacks.CSVLogger(file)]"
-    return checks.sequence("callbacks", callbacks, keras.callbacks.Callback, example)
