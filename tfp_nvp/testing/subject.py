@@ -34,12 +34,12 @@ class Subject:
     @functools.cached_property
     def traced(self) -> Any:
         """`compute` as a concrete function, traced once."""
-        return tf.function(lambda inputs: self.compute(self.module, inputs)).get_concrete_function(self.fresh())
+        return tf.function(lambda inputs: self.compute(self.module, inputs), autograph=False).get_concrete_function(self.fresh())
 
     @functools.cached_property
     def compiled(self) -> Tensors:
         """What `compute` returns for all rows, compiled by XLA."""
-        function = tf.function(lambda inputs: self.traced(inputs), jit_compile=True)
+        function = tf.function(lambda inputs: self.traced(inputs), jit_compile=True, autograph=False)
         # Calling `function` itself would count towards TensorFlow's warning about retracing.
         return function.get_concrete_function(self.fresh())(self.fresh())
 
