@@ -72,14 +72,49 @@ def batches(density: Density, seed: int) -> Iterator[np.ndarray]:
         yield density.sample(rng, BATCH).astype(np.float32)
 
 
-def trained(family: str, density: Density, steps: int) -> nvp.FlowModel:
-    """The model of a family after so many steps."""
-    model = (nvp.FlowMatching if family.endswith("matched") else nvp.FlowModel)(FAMILIES[family]())
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps), clipnorm=10.0))
-    keras.utils.set_random_seed(0)
-    model.distribution.initialize(next(batches(density, 1)))
-    model.fit(batches(density, 2), steps_per_epoch=steps, epochs=1, verbose=0)
-    return model
+class Trial:
+    """A family's model, compiled once and trained on one density after another, always from the same weights."""
+
+    def __init__(self, family: str, steps: int):
+        model = (nvp.FlowMatching if family.endswith("matched") else nvp.FlowModel)(FAMILIES[family]())
+        model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps), clipnorm=10.0))
+        self.model, self.steps = model, steps
+        self._first = [variable.numpy() for variable in model.distribution.variables]
+        flow = model.distribution
+        self._log_prob = tf.function(flow.log_prob, jit_compile=True)
+        self._sample = tf.function(lambda: flow.sample(TIMED_ROWS, seed=tf.constant([0, 1])), jit_compile=True)
+
+    def train(self, density: Density) -> float:
+        """Trains on new rows of the density; returns the seconds, those of compiling the first time included."""
+        start = time.perf_counter()
+        for variable, value in zip(self.model.distribution.variables, self._first, strict=True):
+            variable.assign(value)
+        for variable in self.model.optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+        keras.utils.set_random_seed(0)
+        self.model.distribution.initialize(next(batches(density, 1)))
+        self.model.fit(batches(density, 2), steps_per_epoch=self.steps, epochs=1, verbose=0)
+        return time.perf_counter() - start
+
+    def measure(self, density: Density) -> dict[str, Any]:
+        """Trains on a density and measures the gap and the times."""
+        seconds, model = self.train(density), self.model
+        x = density.sample(np.random.default_rng(3), TEST_ROWS).astype(np.float32)
+        gaps = density.log_prob(x.astype(np.float64)) - np.asarray(model.log_prob(x))
+        rows = tf.constant(x[:TIMED_ROWS])
+        axis = np.linspace(-density.extent, density.extent, 80, dtype=np.float32)
+        grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+        return {
+            "gap": float(gaps.mean()),
+            "error": float(gaps.std() / math.sqrt(len(gaps))),
+            "seconds": seconds,
+            "steps": self.steps,
+            "weights": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+            "log_prob_us": microseconds_a_row(lambda: self._log_prob(rows)),
+            "sample_us": microseconds_a_row(self._sample),
+            "density": np.round(np.exp(np.asarray(model.log_prob(grid))), 4).tolist(),
+            "samples": np.round(np.asarray(model.sample(500, seed=0)), 3).tolist(),
+        }
 
 
 def microseconds_a_row(function: Callable[[], Any]) -> float:
@@ -92,39 +127,15 @@ def microseconds_a_row(function: Callable[[], Any]) -> float:
     return 1e6 * min(times[1:]) / TIMED_ROWS
 
 
-def measured(family: str, name: str, steps: int) -> dict[str, Any]:
-    """Trains and measures one family on one density."""
-    density, start = DENSITIES[name], time.perf_counter()
-    model = trained(family, density, steps)
-    seconds = time.perf_counter() - start
-    x = density.sample(np.random.default_rng(3), TEST_ROWS).astype(np.float32)
-    gaps = density.log_prob(x.astype(np.float64)) - np.asarray(model.log_prob(x))
-    rows = tf.constant(x[:TIMED_ROWS])
-    log_prob = tf.function(model.distribution.log_prob, jit_compile=True)
-    sample = tf.function(lambda: model.distribution.sample(TIMED_ROWS, seed=tf.constant([0, 1])), jit_compile=True)
-    axis = np.linspace(-density.extent, density.extent, 80, dtype=np.float32)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    return {
-        "gap": float(gaps.mean()),
-        "error": float(gaps.std() / math.sqrt(len(gaps))),
-        "seconds": seconds,
-        "weights": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-        "log_prob_us": microseconds_a_row(lambda: log_prob(rows)),
-        "sample_us": microseconds_a_row(sample),
-        "density": np.round(np.exp(np.asarray(model.log_prob(grid))), 4).tolist(),
-        "samples": np.round(np.asarray(model.sample(500, seed=0)), 3).tolist(),
-    }
-
-
 def fit(output: Path, steps: int, families: list[str], names: list[str]) -> None:
     """Runs what is not in the output yet."""
     results = json.loads(output.read_text()) if output.exists() else {}
-    for name in names:
-        for family in families:
-            if name in results.get(family, {}):
-                continue
-            found = measured(family, name, steps)
-            results.setdefault(family, {})[name] = found | {"steps": steps}
+    for family in families:
+        missing = [name for name in names if name not in results.get(family, {})]
+        trial = Trial(family, steps) if missing else None
+        for name in missing:
+            found = trial.measure(DENSITIES[name])
+            results.setdefault(family, {})[name] = found
             output.write_text(json.dumps(results))
             print(f"{family} on {name}: {found['gap']:.3f} ± {found['error']:.3f} nats, {found['seconds']:.0f} s")
 

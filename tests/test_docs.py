@@ -93,6 +93,7 @@ def test_python_of_the_page_on_continuous_flows_runs():
     assert np.isfinite(namespace["one_pass"].log_prob(namespace["x"])).all()
 
 
+@pytest.mark.exhaustive
 def test_python_of_the_page_on_fine_tuning_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = run_page("fine_tuning")

@@ -83,6 +83,7 @@ def test_a_flow_tells_the_standard_error_of_its_density(rng):
     assert not np.allclose(flow.log_prob(x, seed=3), flow.log_prob(x, seed=4), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_penalties_are_part_of_the_loss_of_training_alone(rng):
     x = rng.normal(size=(64, 2)).astype(np.float32)
     losses = []

@@ -72,6 +72,7 @@ def test_it_starts_from_the_tails_of_data(rng):
     assert lower[2] == pytest.approx(0.5)  # of no values
 
 
+@pytest.mark.exhaustive
 def test_a_fit_has_the_tails_of_students_t(rng):
     def small(event_shape, condition_shape, seed):
         spline = RationalQuadratic(num_bins=4)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from tfp_nvp.cli import fitting, main, models
+from tfp_nvp.training._tables import fit_split
+from tfp_nvp.training._tables.plan import plan_for
 
 
 class Result(NamedTuple):
@@ -98,3 +101,11 @@ def conditional(table, tmp_path_factory) -> Path:
     arguments = ["--condition", "age", "--flow", "NICE", "--epochs", 2, "--quiet", "--test-split", 0]
     assert call("fit", table, "--out", out, *arguments) == 0
     return out
+
+
+@pytest.fixture(autouse=True, scope="session")
+def default_flow_of_two_layers() -> Iterator[None]:
+    """What the commands do is the same whatever the depth of the default flow; six layers take long to trace."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_split, "plan_for", lambda *sizes: dataclasses.replace(plan_for(*sizes), num_layers=2))
+        yield

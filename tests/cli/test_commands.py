@@ -28,6 +28,7 @@ def test_fit_writes_model_numbers_and_pictures(fitted):
     assert [path for path in fitted.parent.iterdir() if path != fitted] == []
 
 
+@pytest.mark.exhaustive
 def test_a_stack(run, table, tmp_path):
     out = tmp_path / "run"
     result = run("fit", table, "-o", out, "--columns", "height,weight", "--flow", "nice", "--epochs", 1, "--stack")

@@ -39,6 +39,7 @@ def test_fixed_draws_are_a_function_of_the_event_alone_and_drawn_ones_of_the_see
     assert np.abs(flow.log_prob(x, num_samples=1) - whole).max() > 1e-3
 
 
+@pytest.mark.exhaustive
 def test_it_learns_two_modes_that_depend_on_a_condition(rng):
     c = rng.normal(size=(1024, 1)).astype("float32")
     x = (np.sign(rng.normal(size=(1024, 1))) * 2.0 + c + 0.3 * rng.normal(size=(1024, 1))).astype("float32")

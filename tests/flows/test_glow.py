@@ -62,6 +62,7 @@ def test_errors_say_what_to_do():
         nvp.Glow([4, 4, 1], num_steps=0)
 
 
+@pytest.mark.exhaustive
 def test_it_learns_a_picture_with_a_correlation(rng):
     """Pixels in pairs: the entropy is known."""
     keras.utils.set_random_seed(0)

@@ -73,6 +73,7 @@ def test_a_layer_of_iaf_is_one_of_maf_turned_around():
     ids=["affine", "spline"],
 )
 @RECIPES
+@pytest.mark.exhaustive
 def test_it_learns_a_correlated_gaussian(recipe, transformer, rng):
     factor = np.array([[1.0, 0.0, 0.0], [0.9, 0.5, 0.0], [-0.5, 0.6, 0.3]])
     x = (rng.normal(size=(2048, 3)) @ factor.T).astype(np.float32)

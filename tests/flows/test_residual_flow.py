@@ -21,6 +21,7 @@ def residuals(flow) -> list[Residual]:
     return [module for module in flow.submodules if isinstance(module, Residual)]
 
 
+@pytest.mark.exhaustive
 def test_it_fits_two_moons_and_stays_a_density(rng, tmp_path):
     """Better than a Gaussian; it still integrates to one, and its networks are contractions, loaded too."""
     x, held_out = two_moons(rng, 2000), two_moons(rng, 1000)

@@ -20,7 +20,14 @@ def dequantized(learned: bool, levels: int, rng: np.random.Generator) -> nvp.Deq
     return model
 
 
-@pytest.mark.parametrize(("learned", "levels"), [(False, 5), (True, 5), (False, 1000)])
+@pytest.mark.parametrize(
+    ("learned", "levels"),
+    [
+        pytest.param(False, 5, marks=pytest.mark.exhaustive),
+        (True, 5),
+        pytest.param(False, 1000, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_an_export_serves_integers(learned, levels, rng, tmp_path):
     model = dequantized(learned, levels, rng)
     folder = export(model, tmp_path / "digits")  # which compares every signature in a new process

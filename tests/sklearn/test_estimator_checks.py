@@ -43,8 +43,11 @@ def generated(estimator: Any) -> Iterator[tuple[Any, Callable[[Any], None]]]:
 
 
 def cases(only: Collection[str] | None = None) -> list[Any]:
-    """The checks of all estimators with the marks of those that are expected to fail; or some checks, without."""
-    found = []
+    """The checks of all estimators with the marks of those that are expected to fail; or some checks, without.
+
+    A check that the first estimator passes is exhaustive for the others, whose tables come in by the same door.
+    """
+    found, seen = [], set()
     for estimator in ESTIMATORS:
         for checked, check in generated(estimator):
             name = check.func.__name__
@@ -53,9 +56,10 @@ def cases(only: Collection[str] | None = None) -> list[Any]:
             marks = []
             if only is None and name in EXPECTED:
                 marks.append(pytest.mark.xfail(reason=EXPECTED[name], strict=True))
-            if check.keywords.get("readonly_memmap"):
-                marks.append(pytest.mark.exhaustive)
             options = "-".join(f"{key}={value}" for key, value in check.keywords.items())
+            if check.keywords.get("readonly_memmap") or (estimator is not ESTIMATORS[0] and (name, options) in seen):
+                marks.append(pytest.mark.exhaustive)
+            seen.add((name, options))
             identity = f"{type(estimator).__name__}-{name}-{options}".rstrip("-")
             found.append(pytest.param(checked, check, marks=marks, id=identity))
     return found

@@ -7,6 +7,7 @@ from tests.test_docs import run_page
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_python_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = run_page("scikit_learn")

@@ -223,6 +223,7 @@ def detector(rows):
 
 
 class TestFit:
+    @pytest.mark.exhaustive
     def test_anomalies_among_the_rows_get_no_density_of_their_own(self, detector, rows):
         assert detector.predict(rows[588:]).all()
         assert detector.predict(rows[:588]).mean() < 0.1
@@ -238,6 +239,7 @@ class TestFit:
         assert first.threshold != other.threshold
         assert AnomalyDetector().fit(rows, flow=small, steps=1, verbose=0).threshold_.rows == 120
 
+    @pytest.mark.exhaustive
     def test_units_of_the_columns_do_not_matter(self, rows):
         scaled = 1e-3 + rows * [1e-6, 1e4, 1.0, 10.0]
         first, other = (AnomalyDetector(seed=1).fit(x, flow=small, steps=50, verbose=0) for x in (rows, scaled))

@@ -33,7 +33,7 @@ def two_modes():
     return (np.sign(rng.normal(size=(4096, 1))) * [[2.0, -1.0]] + 0.4 * rng.normal(size=(4096, 2))).astype("float32")
 
 
-@pytest.fixture(scope="module", params=["independent", "optimal"])
+@pytest.fixture(scope="module", params=[pytest.param("independent", marks=pytest.mark.exhaustive), "optimal"])
 def matched(request, two_modes):
     return trained(nvp.FlowMatching(continuous(), pairing=request.param), two_modes)
 
@@ -104,6 +104,7 @@ def test_files_keep_its_options(matched, two_modes, tmp_path):
     np.testing.assert_array_equal(loaded.log_prob(two_modes[:4]), matched.log_prob(two_modes[:4]))
 
 
+@pytest.mark.exhaustive
 def test_an_exact_flow_takes_the_teachers_place(two_modes):
     teacher = trained(nvp.FlowMatching(continuous()), two_modes, epochs=5)
     transformer = nvp.transformers.RationalQuadratic(num_bins=4)

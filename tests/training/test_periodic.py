@@ -43,6 +43,7 @@ def table(rng, rows=400) -> pd.DataFrame:
     return pd.DataFrame({"hour": hour, "number": np.cos(hour * math.pi / 12) + rng.normal(size=rows), "degree": degree})
 
 
+@pytest.mark.exhaustive
 def test_a_von_mises_cut_at_its_mode_is_fitted_and_continuous_there(rng):
     x = rng.vonmises(math.pi, 4.0, size=(3000, 1))
     model = nvp.fit(x, periodic=[(-math.pi, math.pi)], flow=small, epochs=80, learning_rate=0.02, seed=0, verbose=0)

@@ -60,6 +60,7 @@ class TestBatches:
         assert not np.array_equal(first[0], first[1])
 
 
+@pytest.mark.exhaustive
 def test_the_fit_has_the_density_of_rows_it_has_not_seen(rng):
     """Three clusters of deviations below the kernel's: the smoothed density is known in closed form."""
     centres, noise = np.array([[-4.0, 0.0], [4.0, 0.0], [0.0, 5.0]]), 1.0

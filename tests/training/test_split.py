@@ -171,6 +171,7 @@ class TestWeights:
             parts(rng.normal(size=(60, 2)), sample_weight=weight)
 
 
+@pytest.mark.exhaustive
 def test_the_validation_likelihood_of_repeated_rows_is_that_of_new_ones(rng):
     """With equal rows on both sides the flow would learn them by heart: the sharper, the better the validation."""
     x = np.repeat(rng.normal(size=(160, 1)), 5, axis=0)

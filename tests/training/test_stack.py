@@ -28,6 +28,7 @@ def stacked():
     return nvp.fit(x, flow=SMALL, stack=True, members=3, epochs=4, seed=0, verbose=0), x
 
 
+@pytest.mark.exhaustive
 def test_what_is_simple_has_the_weight_where_flows_are_worse(stacked):
     model, _ = stacked
     mixture = model.distribution

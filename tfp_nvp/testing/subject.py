@@ -34,7 +34,9 @@ class Subject:
     @functools.cached_property
     def traced(self) -> Any:
         """`compute` as a concrete function, traced once."""
-        return tf.function(lambda inputs: self.compute(self.module, inputs), autograph=False).get_concrete_function(self.fresh())
+        return tf.function(lambda inputs: self.compute(self.module, inputs), autograph=False).get_concrete_function(
+            self.fresh()
+        )
 
     @functools.cached_property
     def compiled(self) -> Tensors:

@@ -17,7 +17,7 @@ clients = pytest.importorskip("tests.serving.wire.clients")
 
 #: A condition of a row, integers, and text; the others are exhaustive.
 USUAL = ("conditional", "digits", "encoder_of_two")
-POOL, THREADS, REQUESTS = 60, 8, 12
+POOL, THREADS, REQUESTS = 60, 8, 6
 
 NARROW = """
 max_batch_size { value: 4 }
