@@ -27,11 +27,18 @@ def held(value: tf.Tensor) -> tf.Tensor:
         inside = tf.abs(value) <= most
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            return tf.where(inside, tf.clip_by_value(upstream, -most, most), tf.zeros_like(upstream))
+            return tf.where(inside, _clipped(upstream, most), tf.zeros_like(upstream))
 
-        return tf.clip_by_value(value, -most, most), gradient
+        return _clipped(value, most), gradient
 
     return hold(value)
+
+
+def _clipped(value: tf.Tensor, most: float) -> tf.Tensor:
+    """`value` within ±most, NaN as it is; the operation that does it in one is four times as slow in bfloat16."""
+    if value.dtype != tf.bfloat16:
+        return tf.clip_by_value(value, -most, most)
+    return tf.maximum(tf.minimum(value, tf.constant(most, value.dtype)), tf.constant(-most, value.dtype))
 
 
 def with_held_gradient(value: tf.Tensor, power: int = 2) -> tf.Tensor:

@@ -138,10 +138,13 @@ def test_export(run, fitted, tmp_path):
     np.testing.assert_allclose(log_prob, models.load_model(fitted).log_prob(x), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:`compute` = 'bfloat16' is slower")
 def test_an_export_says_where_it_comes_from(run, fitted, tmp_path):
     arguments = ["--label", "stable", "--label", "new", "--weights-dtype", "float16", "--format", "c"]
+    arguments += ["--compute", "bfloat16"]
     result = run("export", fitted, tmp_path / "people", *arguments)
     assert "Weights in float16: log_prob of 256 rows is off by" in result.out
+    assert "Networks in bfloat16: log_prob of 1,024 rows is " in result.out
     assert "assets.extra/model.c" in result.out
     assert serving.labels(tmp_path / "people") == {"stable": 1, "new": 1}
     about = serving.read_card(tmp_path / "people" / "1")["about"]

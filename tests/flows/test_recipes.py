@@ -206,8 +206,26 @@ def test_mixed_precision_is_of_conditioners_only(recipe: type, rng):
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
     assert {layer.conditioner.compute_dtype for layer in layers_of(flow)} == {"bfloat16"}
+    again = recipe(**flow.parameters)  # as a process without that policy makes it from a file
+    assert {layer.conditioner.compute_dtype for layer in layers_of(again)} == {"bfloat16"}
     assert {variable.dtype for variable in flow.trainable_variables} == {tf.float32}
     assert flow.log_prob(np.zeros([2, 3])).dtype == tf.float32
+
+
+@each_recipe
+def test_networks_may_have_a_dtype_of_their_own(recipe: type, rng):
+    exact, mixed = (small(recipe, network_dtype=dtype) for dtype in (None, "mixed_bfloat16"))
+    x = rng.normal(size=[20, 3]).astype("float32")
+    for flow in (exact, mixed):
+        weights = np.random.default_rng(1)
+        flow.initialize(x)
+        for variable in flow.trainable_variables:
+            variable.assign_add(tf.constant(0.1 * weights.normal(size=variable.shape), tf.float32))
+    assert {layer.conditioner.compute_dtype for layer in layers_of(mixed)} == {"bfloat16"}
+    assert {layer.conditioner.compute_dtype for layer in layers_of(exact)} == {"float32"}
+    error = np.abs(mixed.log_prob(x) - exact.log_prob(x))
+    assert 0.0 < error.max() < 0.1  # bfloat16 has 8 bits
+    np.testing.assert_allclose(mixed.decode(mixed.encode(x)[0])[0], x, atol=0.05)
 
 
 @each_recipe

@@ -96,10 +96,10 @@ def test_a_path_without_a_name_has_that_of_its_folder(path, tmp_path, monkeypatc
     ("place", "step"), [(servable, "write_warmup"), (servable, "verify_folder"), (exporting, "publish")]
 )
 def test_a_failure_leaves_nothing(place, step, tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError(step)
 
-    monkeypatch.setattr(servable, "verify_folder", lambda folder, cases: None)
+    monkeypatch.setattr(servable, "verify_folder", lambda folder, cases, **_: None)
     monkeypatch.setattr(place, step, fail)
     with pytest.raises(RuntimeError, match=step):
         export(stock(), tmp_path / "m")
@@ -108,7 +108,11 @@ def test_a_failure_leaves_nothing(place, step, tmp_path, monkeypatch):
 
 def test_the_folder_is_hidden_until_it_is_checked(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(servable, "verify_folder", lambda folder, cases: seen.append((folder.name, versions(tmp_path))))
+
+    def see(folder, cases, **options):
+        seen.append((folder.name, versions(tmp_path)))
+
+    monkeypatch.setattr(servable, "verify_folder", see)
     export(stock(), tmp_path)
     ((name, before),) = seen
     assert name.startswith(".")

@@ -26,7 +26,11 @@ Network: TypeAlias = Callable[..., keras.layers.Layer]
 
 
 class Recipe(Flow):
-    """A flow whose layers follow from sizes and a seed. A random seed becomes one of its `parameters`."""
+    """A flow whose layers follow from sizes and a seed.
+
+    A random seed and the policy of the networks, which may be Keras' global one, become `parameters`, so that the flow
+    can be built again.
+    """
 
     def __init__(self, parts: Parts, bijector: Bijector, base: tfd.Distribution | None, name: str | None):
         size, dtype = math.prod(parts.event_shape), tf.as_dtype(parts.dtype)
@@ -34,6 +38,8 @@ class Recipe(Flow):
         super().__init__(base, bijector, name=name)
         if self._captured.get("seed") is None and _takes(type(self), "seed"):
             self._captured["seed"] = parts.seed
+        if self._captured.get("network_dtype") is None and _takes(type(self), "network_dtype") and parts.is_mixed:
+            self._captured["network_dtype"] = parts.policy.name
 
     @classmethod
     def _default_base(cls, size: int, dtype: tf.DType) -> tfd.Distribution:
@@ -49,8 +55,8 @@ class Parts(abc.ABC):
       condition_shape: shape of the condition, or None.
       seed: from which the seeds of layers are drawn; None for a random one.
       dtype: of weights and values.
-      network_dtype: of the conditioners of couplings. By default Keras' global policy if it is mixed and the flow is
-        float32, else `dtype`.
+      network_dtype: of the conditioners of couplings and, of vectors, of autoregressive layers. By default Keras'
+        global policy if it is mixed and the flow is float32, else `dtype`.
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -82,8 +88,13 @@ class Parts(abc.ABC):
 
     @property
     def policy(self) -> Any:
-        """The Keras policy of the conditioners of couplings."""
+        """The Keras policy that `network_dtype` names."""
         return _policy(self.dtype, self._network_dtype)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether networks compute in another dtype than that of their weights."""
+        return not isinstance(self.policy, str) and self.policy.compute_dtype != self.policy.variable_dtype
 
     def next_seed(self) -> int:
         """A seed for one layer, independent of those before it."""
@@ -101,9 +112,11 @@ class Parts(abc.ABC):
             transformer or self.transformer, network(seed=seed, dtype=self.policy), mask, name=name, **self.shared
         )
 
-    def autoregressive(self, network: Network, seed: int, name: str, size: int | None = None) -> Bijector:
+    def autoregressive(
+        self, network: Network, seed: int, name: str, size: int | None = None, policy: Any = None
+    ) -> Bijector:
         """An autoregressive layer of the whole event, or of another size. Its network has the flow's own dtype."""
-        conditioner = network(seed=seed, dtype=_policy(self.dtype))
+        conditioner = network(seed=seed, dtype=policy or _policy(self.dtype))
         return Autoregressive(self.transformer, conditioner, size or self.event_shape, name=name, **self.shared)
 
 

@@ -65,10 +65,13 @@ class VectorParts(Parts):
             return self.elementwise(transformer or self.transformer, name)
         return super().coupling(network, mask if self.d > 1 else np.zeros(1, bool), seed, name, transformer)
 
-    def autoregressive(self, network: Network, seed: int, name: str, size: int | None = None) -> Bijector:
+    def autoregressive(
+        self, network: Network, seed: int, name: str, size: int | None = None, policy: Any = None
+    ) -> Bijector:
+        """As of any event, but the network has the policy that `network_dtype` names."""
         if self._stands_alone:
             return self.elementwise(self.transformer, name)
-        return super().autoregressive(network, seed, name, size)
+        return super().autoregressive(network, seed, name, size, policy or self.policy)
 
     @property
     def _stands_alone(self) -> bool:

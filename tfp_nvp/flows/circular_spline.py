@@ -46,6 +46,8 @@ class CircularSplineFlow(VectorRecipe):
       base: a `tfd.Distribution` over events [d]; None for `distributions.TorusNormal(circular)`.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
+      network_dtype: of the conditioners; by default the flow's, or Keras' global policy if that is mixed.
+        "mixed_bfloat16" computes them in bfloat16: the flow stays exact (docs/performance.md).
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -73,13 +75,14 @@ class CircularSplineFlow(VectorRecipe):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
+        network_dtype: Any = None,
         name: str | None = None,
     ):
         transformer = CircularSpline() if transformer is None else transformer
         real_transformer = RationalQuadratic() if real_transformer is None else real_transformer
         _check_domain("transformer", transformer, (-math.pi, math.pi), "the circle [−π, π)", "CircularSpline()")
         _check_domain("real_transformer", real_transformer, (-math.inf, math.inf), "all real numbers", "Affine()")
-        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
+        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
         circular = _checked_circular(circular, parts.d)
         network = partial(
             ResidualMLP, hidden_units=hidden_units, num_blocks=num_blocks, activation=activation, dropout=dropout

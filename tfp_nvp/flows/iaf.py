@@ -32,6 +32,8 @@ class IAF(MAF):
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible orders and initial weights.
       dtype: of weights and values.
+      network_dtype: of the conditioners; by default the flow's, or Keras' global policy if that is mixed.
+        "mixed_bfloat16" computes them in bfloat16: the flow stays exact (docs/performance.md).
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.

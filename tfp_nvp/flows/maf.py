@@ -43,6 +43,8 @@ class MAF(VectorRecipe):
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible orders and initial weights.
       dtype: of weights and values.
+      network_dtype: of the conditioners; by default the flow's, or Keras' global policy if that is mixed.
+        "mixed_bfloat16" computes them in bfloat16: the flow stays exact (docs/performance.md).
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -69,11 +71,12 @@ class MAF(VectorRecipe):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
+        network_dtype: Any = None,
         name: str | None = None,
     ):
         order = checks.choice("order", order, ORDERS)
         transformer = Affine() if transformer is None else transformer
-        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype)
+        parts = VectorParts(event_shape, transformer, condition_shape, seed, dtype, network_dtype)
         network = partial(_masked_network(hidden_units, num_blocks), activation=activation)
         super().__init__(parts, self._layers_of(parts, num_layers, network, order), base, name)
 

@@ -31,6 +31,8 @@ class NICE(VectorRecipe):
       base: a `tfd.Distribution` over events [d]; None for the standard normal.
       seed: an int for reproducible initial weights.
       dtype: of weights and values.
+      network_dtype: of the conditioners; by default the flow's, or Keras' global policy if that is mixed.
+        "mixed_bfloat16" computes them in bfloat16: the flow stays exact (docs/performance.md).
 
     Raises:
       TypeError, ValueError: if an argument is out of its range.
@@ -53,9 +55,10 @@ class NICE(VectorRecipe):
         base: tfd.Distribution | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
+        network_dtype: Any = None,
         name: str | None = None,
     ):
-        parts = VectorParts(event_shape, Shift(), condition_shape, seed, dtype)
+        parts = VectorParts(event_shape, Shift(), condition_shape, seed, dtype, network_dtype)
         network = partial(MLP, hidden_units=hidden_units, activation=activation)
         super().__init__(parts, self._layers_of(parts, num_layers, network, parts.mask_of(mask_type)), base, name)
 

@@ -39,6 +39,7 @@ def write_card(
     signatures: dict[str, Signature],
     weights: list[tf.Variable],
     rounding: dict[str, Any] | None,
+    compute: dict[str, Any] | None,
     estimate: dict[str, Any] | None,
     solver_error: dict[str, Any] | None,
     log_prob: dict[str, Any] | None,
@@ -55,6 +56,7 @@ def write_card(
       signatures: its signatures.
       weights: its variables, before any rounding.
       rounding: errors from storing them in half precision, or None.
+      compute: dtype, speed and errors of networks in half precision, or None.
       estimate: the bias of log-densities that are estimates, or None.
       solver_error: the error of log-densities that are solved in steps, or None.
       log_prob: quantiles of the log-densities of rows of data, or None.
@@ -76,6 +78,7 @@ def write_card(
         "schema": None if model.schema is None else model.schema.get_config(),
         "detector": None if model.detector is None else model.detector.describe(),
         "weights": {"dtype": "as trained"} if rounding is None else rounding,
+        "compute": {"dtype": "as trained"} if compute is None else compute,
         "estimate": estimate,
         "solver_error": solver_error,
         "log_prob": log_prob,
@@ -172,6 +175,13 @@ def _readme(card: dict[str, Any]) -> str:
             rows["weights"] += (
                 f"; is_anomaly changes for {cost['flags_changed']} of them: the threshold is that of exact weights"
             )
+    if "speed" in card["compute"]:
+        cost = card["compute"]
+        rows["networks"] = (
+            f"computed in {cost['dtype']}, log_prob of {cost['speed_rows']:,} rows {cost['speed']:.2g} times as fast "
+            f"on the exporting machine; {cost['output']} of {cost['rows']} rows is off by {cost['mean_error']:.2g} "
+            f"nats on average, {cost['max_error']:.2g} at most"
+        )
     if card["estimate"] is not None:
         rows["log-densities"] = _of_estimate(card["estimate"])
     if card["solver_error"] is not None:

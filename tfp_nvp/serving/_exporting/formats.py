@@ -56,8 +56,10 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / path).write_bytes(content)
 
 
-def check_files(files: Mapping[str, bytes], cases: Mapping[str, Case]) -> None:
+def check_files(files: Mapping[str, bytes], cases: Mapping[str, Case], computed_in: str | None = None) -> None:
     """Runs every case in the runtimes of ONNX and LiteRT; C needs a compiler, and is not run.
+
+    `computed_in` is the dtype that computed what is expected, if another than the files'.
 
     Raises:
       RuntimeError: if an output is not as expected.
@@ -72,7 +74,7 @@ def check_files(files: Mapping[str, bytes], cases: Mapping[str, Case]) -> None:
                 else:
                     continue
                 for key, expected in case.outputs.items():
-                    compare(f"{name}/{key}", outputs[key], expected)
+                    compare(f"{name}/{key}", outputs[key], expected, computed_in)
             except Exception as error:  # a runtime may raise anything
                 reason = " ".join(str(error).split())[:300]
                 raise RuntimeError(

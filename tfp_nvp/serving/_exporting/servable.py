@@ -11,17 +11,20 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfp_nvp import checks
 from tfp_nvp._estimates import drawn_from
+from tfp_nvp._warnings import warn
 from tfp_nvp.bijectors.continuous import solved_finer
 from tfp_nvp.distributions import Flow
 from tfp_nvp.serving._exporting.by_rows import Sequential, joined, trace_by_rows
 from tfp_nvp.serving._exporting.card import write_card
 from tfp_nvp.serving._exporting.cases import cases, inputs_for, pick, run
+from tfp_nvp.serving._exporting.compute import COMPUTE, computing_in, speed
 from tfp_nvp.serving._exporting.formats import check_files, translate, write_files
 from tfp_nvp.serving._exporting.graph_rules import check_graph
 from tfp_nvp.serving._exporting.precompute import precompute
 from tfp_nvp.serving._exporting.served import served
-from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, weights_of
+from tfp_nvp.serving._exporting.signatures import ServingModule, Signature, own_signatures, trace, weights_of
 from tfp_nvp.serving._exporting.signatures import signatures as model_signatures
 from tfp_nvp.serving._exporting.verify import Case
 from tfp_nvp.serving._exporting.verify import verify as verify_folder
@@ -30,7 +33,8 @@ from tfp_nvp.serving._exporting.weights import halved, reading
 from tfp_nvp.serving._folders.model_card import MARK
 from tfp_nvp.shapes import rows_at_once
 
-_ROUNDING_ROWS = 256  # on which the error of half-precision weights is measured
+_ROUNDING_ROWS = 256  # on which the error of half precision is measured
+_SPEED_ROWS = 1024  # on which the time of half-precision networks is measured
 _FINER = 10  # solvers whose error is measured are compared with ones so many times as fine
 _ESTIMATE_ROWS, _ESTIMATE_DRAWS = 64, 16  # by which the bias of estimated log-densities is measured
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # of log_prob, for the card
@@ -44,16 +48,19 @@ class Servable:
 
     Args:
       model: as `export` takes it.
+      compute: the dtype that its networks compute in, in a copy of the model; None for their own.
 
     Attributes:
       parts: distribution, encoder and detector of the model.
       weights: the variables of the model.
       signatures: functions of the model, by name.
+      exact: those whose networks compute in their own dtype.
       halves: half-precision variables that replace weights, by the ids of the weights' handles.
       functions: the concrete functions to save, by signature.
       sequential: in which signatures autoregressive layers are solved in their slow direction, and how; or None.
       precomputed: variables with precomputed values.
       rounding: errors from half-precision weights, for the card; None with exact weights.
+      compute: the dtype that networks compute in, their speed and errors, for the card; None for their own.
       estimate: the bias of log-densities that are estimates, for the card; None where they are exact.
       solver_error: the error of log-densities that are solved in steps, for the card; None where none are.
       log_prob: quantiles of the log-densities of given rows, for the card; None where fewer than 100 are given.
@@ -64,16 +71,20 @@ class Servable:
       TypeError, ValueError: if the model can't be served.
     """
 
-    def __init__(self, model: Any):
-        self.parts = served(model)
+    def __init__(self, model: Any, compute: str | None = None):
+        exact = self.parts = served(model)
+        if compute is not None:
+            self.parts = served(computing_in(model, checks.choice("compute", compute, COMPUTE)))
         self.weights = weights_of(self.parts)
         self.signatures = model_signatures(self.parts)
+        self.exact = self.signatures if compute is None else model_signatures(exact)
         self.weights_dtype: str | None = None
         self.halves: dict[int, tf.Variable] = {}
         self.functions: dict[str, Any] = {}
         self.sequential: Sequential | None = None
         self.precomputed: list[tf.Variable] = []
         self.rounding: dict[str, Any] | None = None
+        self.compute: dict[str, Any] | None = None if compute is None else {"dtype": compute}
         self.estimate: dict[str, Any] | None = None
         self.solver_error: dict[str, Any] | None = None
         self.log_prob: dict[str, Any] | None = None
@@ -99,6 +110,23 @@ class Servable:
         """Rewrites the functions, a user's too, to read the half-precision variables."""
         self.functions = reading(self.functions, self.halves)
 
+    def measure_speed(self, warmup: Any = None, condition: Any = None) -> None:
+        """Measures how much faster networks in half precision make log_prob; warns if they make it slower."""
+        if self.compute is None:
+            return
+        pair = [precompute(trace({"log_prob": of["log_prob"]}))[0]["log_prob"] for of in (self.exact, self.signatures)]
+        signature = self.signatures["log_prob"]
+        inputs = pick(inputs_for(self.parts, {"log_prob": signature}, warmup, condition, most=_SPEED_ROWS), signature)
+        rows = np.arange(min(_SPEED_ROWS, rows_at_once(inputs["x"].shape[1:])))
+        ratio = speed(pair[0], pair[1], {name: value[rows % len(value)] for name, value in inputs.items()})
+        self.compute |= {"speed": ratio, "speed_rows": len(rows)}
+        if ratio < 1.0:
+            warn(
+                f"`compute` = {self.compute['dtype']!r} is slower on this machine's processor: log_prob of {len(rows)} "
+                f"rows takes {1.0 / ratio:.2g} times as long. It pays on processors that multiply such numbers, as "
+                "those with AMX and GPUs do, and for wide networks; else leave it out."
+            )
+
     def precompute(self) -> None:
         """Precomputes values that depend only on the weights, but not on halved ones: the values would be as large."""
         self.functions, self.precomputed = precompute(self.functions, but=self.halves.values())
@@ -108,24 +136,30 @@ class Servable:
         self.functions = joined(self.functions, self.sequential)
 
     def translate(self, name: str, formats: Collection[str]) -> None:
-        """Translates the signatures of a model of this name for other runtimes."""
-        self.translations = translate(name, self.signatures, formats)
+        """Translates the exact signatures of a model of this name for other runtimes."""
+        exact = {name: self.exact.get(name, signature) for name, signature in self.signatures.items()}
+        self.translations = translate(name, exact, formats)
 
     def compute_cases(self, warmup: Any = None, condition: Any = None) -> None:
         """Computes outputs of each signature for rows of data and condition, or for samples of the model.
 
-        With half-precision weights the graphs compute them, and `rounding` compares them with the exact outputs.
+        With half-precision weights or networks the graphs compute them, and are compared with the exact outputs.
         Where log-densities are estimates, `estimate` compares them with unbiased ones. `log_prob` is measured where
         there are rows enough.
         """
         expected = self.signatures
-        if self.weights_dtype is not None:
+        if self.weights_dtype is not None or self.compute is not None:
             expected = {
                 name: signature._replace(call=self.functions[name]) for name, signature in self.signatures.items()
             }
             inputs = inputs_for(self.parts, self.signatures, warmup, condition, most=_ROUNDING_ROWS)
             output = "log_prob" if self.parts.detector is None else "score"
-            self.rounding = _rounding(self.weights_dtype, output, self.signatures[output], expected[output], inputs)
+            what = f"{self.weights_dtype} weights" if self.compute is None else f"{self.compute['dtype']} networks"
+            cost = _rounding(what, output, self.exact[output], expected[output], inputs)
+            if self.weights_dtype is not None:
+                self.rounding = {"dtype": self.weights_dtype} | cost
+            if self.compute is not None:
+                self.compute |= cost
         self.cases = cases(self.parts, expected, warmup, condition)
         flow = self.parts.fittable.as_flow()
         if flow is not None and not flow.bijector.has_exact_log_det:
@@ -164,6 +198,7 @@ class Servable:
             self.signatures,
             self.weights,
             self.rounding,
+            self.compute,
             self.estimate,
             self.solver_error,
             self.log_prob,
@@ -174,19 +209,20 @@ class Servable:
 
     def verify(self, folder: Path) -> None:
         """Compares the folder with the cases, in a new process, and files for other runtimes in these."""
-        verify_folder(folder, self.cases)
-        check_files(self.translations, self.cases)
+        computed_in = None if self.compute is None else self.compute["dtype"]
+        verify_folder(folder, self.cases, computed_in=computed_in)
+        check_files(self.translations, self.cases, computed_in)
 
 
 def _rounding(
-    dtype: str, output: str, exact: Signature, rounded: Signature, inputs: dict[str, np.ndarray]
+    what: str, output: str, exact: Signature, rounded: Signature, inputs: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """Measures the error of log_prob or score from half-precision weights, in nats, for the card."""
+    """Measures the error of log_prob or score from half precision, in nats, for the card."""
     before, after = (run(signature, inputs) for signature in (exact, rounded))
     error = np.abs(after[output].astype(np.float64) - before[output].astype(np.float64))
     if not np.isfinite(error).all():
-        raise ValueError(f"`weights_dtype` = {dtype!r} gives densities that are not finite; leave it out.")
-    cost = {"dtype": dtype, "output": output, "rows": len(error)}
+        raise ValueError(f"{what.capitalize()} give densities that are not finite; leave them out.")
+    cost: dict[str, Any] = {"output": output, "rows": len(error)}
     cost |= {"mean_error": float(error.mean()), "max_error": float(error.max())}
     if output == "score":  # the threshold is that of exact weights
         cost["flags_changed"] = int(np.sum(before["is_anomaly"] != after["is_anomaly"]))

@@ -31,13 +31,14 @@ class Case(NamedTuple):
     outputs: Arrays
 
 
-def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0) -> None:
+def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0, computed_in: str | None = None) -> None:
     """Runs every case on the folder in a new Python process.
 
     Args:
       folder: a version's folder.
       cases: by signature.
       timeout: in seconds.
+      computed_in: the dtype that networks compute in, if another than that of the outputs; it allows larger errors.
 
     Raises:
       RuntimeError: with the reason, if the folder does not load, or gives other values.
@@ -47,14 +48,14 @@ def verify(folder: Path, cases: dict[str, Case], timeout: float = 600.0) -> None
         np.savez(file, **_flat(cases))  # type: ignore[arg-type]
         # PYTHONSAFEPATH, or the script would import modules from its own folder first.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1"}
-        command = [sys.executable, str(Path(__file__).resolve()), str(folder), str(file)]
+        command = [sys.executable, str(Path(__file__).resolve()), str(folder), str(file), computed_in or ""]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
         raise RuntimeError(f"The exported folder failed its check in a new process: {reason[0]}")
 
 
-def check_folder(folder: str, cases: dict[str, Case]) -> None:
+def check_folder(folder: str, cases: dict[str, Case], computed_in: str | None = None) -> None:
     """Loads the folder, and runs every case with all its rows, with the first row, and with none.
 
     Raises:
@@ -71,10 +72,10 @@ def check_folder(folder: str, cases: dict[str, Case]) -> None:
             inputs = {key: tf.constant(value[:rows]) for key, value in case.inputs.items()}
             outputs = loaded.signatures[name](**inputs)
             for key, expected in case.outputs.items():
-                compare(f"{name}/{key}", outputs[key].numpy(), expected[:rows])
+                compare(f"{name}/{key}", outputs[key].numpy(), expected[:rows], computed_in)
 
 
-def compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
+def compare(name: str, value: np.ndarray, expected: np.ndarray, computed_in: str | None = None) -> None:
     """Raises `ValueError`, with the name and a place, if a value is not as expected."""
     if value.dtype != expected.dtype or value.shape != expected.shape:
         raise ValueError(
@@ -90,7 +91,8 @@ def compare(name: str, value: np.ndarray, expected: np.ndarray) -> None:
             return
     finite = np.isfinite(e)
     size = np.abs(np.where(finite, e, 0.0))
-    room = _TOLERANCE.get(expected.dtype.name, 0.0) * (1.0 + size + np.median(size))
+    tolerance = max(_TOLERANCE.get(each, 0.0) for each in (expected.dtype.name, computed_in or ""))
+    room = tolerance * (1.0 + size + np.median(size))
     with np.errstate(invalid="ignore"):
         good = np.where(finite, np.abs(v - e) <= room, (v == e) | (np.isnan(v) & np.isnan(e)))
     if not good.all():
@@ -129,6 +131,6 @@ if __name__ == "__main__":
         with np.load(sys.argv[2]) as file:
             stored = _nested(file.items())
         _disable_xla()
-        check_folder(sys.argv[1], stored)
+        check_folder(sys.argv[1], stored, sys.argv[3] or None)
     except Exception as error:  # one line for any failure, which the parent passes on
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
