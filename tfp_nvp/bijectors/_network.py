@@ -75,8 +75,9 @@ def raw_numbers(
         )
         event = shapes.broadcast_batch(event, batch, event_ndims)
     outputs = call_network(conditioner, held(shapes.flatten_batch(event, event_ndims)), condition)
+    is_held = isinstance(conditioner, Conditioner) and outputs.dtype != tf.bfloat16
     outputs = tf.cast(outputs, event.dtype)
     # Ours are in range already; not to hold them again saves the bins of a spline, each of which reads them, the work.
-    outputs = with_held_gradient(outputs, 1) if isinstance(conditioner, Conditioner) else held(outputs)
+    outputs = with_held_gradient(outputs, 1) if is_held else held(outputs)
     outputs = shapes.unflatten_batch(outputs, batch)
     return tf.stack(tf.split(outputs, num_parameters, axis=-1))
