@@ -79,7 +79,7 @@ check: dev ## Lint, types and doctests
 # Of its own extra: the tests need none of it. All it writes is ignored by git.
 docs: dev ## Build the documentation site into build/docs
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
-	$(VENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+	$(VENV)/bin/python -m sphinx -W --keep-going -E -q -b html -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
 docs-links: docs ## Follow the external links of the documentation

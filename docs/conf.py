@@ -28,6 +28,8 @@ html_show_sphinx = False
 # sitegen/docstrings.py reads docstrings; their single backticks are names of this package, or code.
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 add_module_names = False

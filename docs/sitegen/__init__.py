@@ -1,9 +1,9 @@
 """What the site has beside the pages in docs: navigation, the reference, and the sources that pages point to.
 
-    navigation.py   tables of contents, from the links of the pages that list others
-    reference.py    a page for each public name, from `tfp_nvp._names`
-    docstrings.py   docstrings as reStructuredText
-    sources.py      examples, CONTRIBUTING and the like, to which pages link by relative paths
+navigation.py   tables of contents, from the links of the pages that list others
+reference.py    a page for each public name, from `tfp_nvp._names`
+docstrings.py   docstrings as reStructuredText
+sources.py      examples, CONTRIBUTING and the like, to which pages link by relative paths
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_SECTIONS = {"Args:": "param", "Attributes:": "ivar", "Raises:": "raises", "Returns:": "returns", "Yields:": "yields"}
+#: Titles of sections → those of fields. Sphinx' own fields take "low, high: text" for a name and its type.
+_SECTIONS = {"Args:": "Arguments", "Attributes:": "Attributes", "Raises:": "Raises", "Returns:": "Returns"}
 
 
 def process(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -68,25 +69,26 @@ def _blocks(lines: list[str]) -> Iterator[list[str]]:
         yield block
 
 
-def _fields(field: str, lines: list[str]) -> Iterator[str]:
-    """A field list of a section's entries, "name: text", "name, name: text"; `Returns:` has text alone."""
-    entries: list[list[str]] = []
-    for line in _dedented(lines):
+def _fields(title: str, lines: list[str]) -> Iterator[str]:
+    """A field with a list of a section's entries, "name: text" or "name, name: text"; `Returns:` is text."""
+    lines = _dedented(lines)
+    if title == "Returns" and not all(re.match(r"\w+: | ", line) for line in lines):
+        yield f":{title}: {inline(' '.join(line.strip() for line in lines))}"
+        return
+    entries: list[str] = []
+    for line in lines:
         if line.startswith(" ") and entries:
-            entries[-1].append(line.strip())
-        elif field in ("returns", "yields") and entries:
-            entries[-1].append(line)
+            entries[-1] += " " + line.strip()
         else:
-            entries.append([line])
+            entries.append(line)
+    yield f":{title}:"
     for entry in entries:
-        text = " ".join(entry)
-        names, colon, rest = text.partition(":")
-        if field in ("returns", "yields"):
-            yield f":{field}: {inline(text)}"
-        elif colon and re.fullmatch(r"[\w*., ]+", names):
-            yield f":{field} {names.replace('*', chr(92) + '*')}: {inline(rest.strip())}"
-        else:
-            yield f":{field}: {inline(text)}"
+        found = re.match(r"([\w*]+(?:, [\w*]+)*): ", entry)
+        if not found:
+            yield f"   * {inline(entry)}"
+            continue
+        names = [_code(name) if name in _targets() else f"**{_escaped(name)}**" for name in found[1].split(", ")]
+        yield f"   * {', '.join(names)} – {inline(entry[found.end() :])}"
 
 
 def _dedented(lines: list[str]) -> list[str]:
@@ -97,7 +99,8 @@ def _dedented(lines: list[str]) -> list[str]:
 def inline(text: str) -> str:
     """Plain text with `names` as references or code, and all else that reStructuredText would read, escaped."""
     parts = re.split(r"(``[^`]+``|`[^`]+`)", text)
-    return "".join(_code(part.strip("`")) if part.startswith("`") else _escaped(part) for part in parts)
+    found = "".join(_code(part.strip("`")) if part.startswith("`") else _escaped(part) for part in parts)
+    return re.sub(r"^(?=(\w|\d+|#)[.)]( |$)|[-+•] )", r"\\", found)  # the first letter of "f. …" is no number of a list
 
 
 def _code(name: str) -> str:

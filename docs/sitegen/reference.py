@@ -133,6 +133,8 @@ def _page(package: str, name: str, value: Any) -> str:
     text = _title(name) + f".. py:currentmodule:: tfp_nvp.{package}\n\n"
     if not inspect.isclass(value):
         return text + f".. autofunction:: {full}\n"
+    if issubclass(value, Exception):
+        return text + f".. autoexception:: {full}()\n   :no-members:\n   :show-inheritance:\n"
     own, inherited = members_of(value)
     text += f".. autoclass:: {full}\n"
     text += f"   :members: {', '.join(own)}\n" if own else "   :no-members:\n"
@@ -157,6 +159,8 @@ def members_of(value: type) -> tuple[list[str], dict[str, list[str]]]:
             continue
         members = {name for name in vars(base) if not name.startswith("_")}
         names = [name for name in vars(base) if name in members - seen and _is_documented(base, name)]
+        if base not in public:  # what it answers Keras and TFP is no business of users
+            names = [name for name in names if not any(hasattr(other, name) for other in _others(base))]
         seen |= members
         if base is value or base not in public:
             own += names
@@ -165,12 +169,18 @@ def members_of(value: type) -> tuple[list[str], dict[str, list[str]]]:
     return own, inherited
 
 
+def _others(base: type) -> list[type]:
+    return [other for other in base.__mro__ if not other.__module__.startswith("tfp_nvp.")]
+
+
 def _is_documented(base: type, name: str) -> bool:
     """Whether a member is a method or property of this package, with a docstring of its own."""
     member = vars(base)[name]
     member = getattr(member, "__func__", getattr(member, "fget", None) or member)
     # TFP's metaclass puts methods of its own into classes.
-    is_ours = str(getattr(inspect.unwrap(member) if callable(member) else member, "__module__", "")).startswith("tfp_nvp")
+    is_ours = str(getattr(inspect.unwrap(member) if callable(member) else member, "__module__", "")).startswith(
+        "tfp_nvp"
+    )
     return is_ours and callable(member) and bool(getattr(member, "__doc__", None)) and not inspect.isclass(member)
 
 
