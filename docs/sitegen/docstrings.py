@@ -118,7 +118,11 @@ def _targets() -> dict[str, str]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\*|`_])", r"\\\1", text)
+    """Text without names; documents that it names are links."""
+    parts = re.split(r"(docs/[\w/]+\.md)", text)
+    return "".join(
+        f":doc:`/{part[5:-3]}`" if part.startswith("docs/") else re.sub(r"([\\*|`_])", r"\\\1", part) for part in parts
+    )
 
 
 def _with_arxiv(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-#: The pages that list others, in the order of the menu, which is that of index.md.
+#: The pages that list others, besides index.md, which lists these.
 SECTIONS = ("tutorials", "how_to", "explanation", "benchmarks", "project")
 
 _TOCTREE = """
@@ -18,15 +18,14 @@ _TOCTREE = """
 
 
 def links(text: str) -> list[str]:
-    """The pages that a page links to, in order and once each, without `.md`."""
-    found = re.findall(r"\]\(([\w/.]+?)(?:\.md|\.rst)?(?:#[\w-]+)?\)", text)
-    return list(dict.fromkeys(link for link in found if not link.endswith((".png", ".py"))))
+    """The pages that the items of a page's lists begin with, in order, without `.md`."""
+    return re.findall(r"^- \[[^\]]*\]\(([\w/.]+?)(?:\.md|\.rst)(?:#[\w-]+)?\)", text, flags=re.MULTILINE)
 
 
 def with_contents(page: str, text: str) -> str:
     """The text of a page, and of one that lists others, the hidden table of contents that the menu shows."""
     if page == "index":
-        return text + _TOCTREE.format(pages="\n".join([*SECTIONS[:3], "reference/index", *SECTIONS[3:]]))
-    if page in SECTIONS:
+        text = text.replace("\n- Reference:", "\n- [Reference](reference/index.rst):")  # which GitHub does not have
+    if page in ("index", *SECTIONS):
         return text + _TOCTREE.format(pages="\n".join(links(text)))
     return text

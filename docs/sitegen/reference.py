@@ -160,7 +160,7 @@ def members_of(value: type) -> tuple[list[str], dict[str, list[str]]]:
         members = {name for name in vars(base) if not name.startswith("_")}
         names = [name for name in vars(base) if name in members - seen and _is_documented(base, name)]
         if base not in public:  # what it answers Keras and TFP is no business of users
-            names = [name for name in names if not any(hasattr(other, name) for other in _others(base))]
+            names = [name for name in names if not any(hasattr(other, name) for other in _others(value))]
         seen |= members
         if base is value or base not in public:
             own += names
