@@ -43,6 +43,19 @@ def test_every_page_is_listed_once():
     assert sorted(listed) == sorted(pages - {"index", *navigation.SECTIONS})
 
 
+def test_names_that_pages_mention_exist():
+    """`nvp.NAME` and `nvp.PACKAGE.NAME` of every page; of the tables of names, `b.NAME` and the like too."""
+    short = {"b": "bijectors", "t": "transformers", "c": "conditioners"}
+    tables = (DOCS / "coming_from.md").read_text()
+    for letter, name in re.findall(r"`[^`|]*?\b([btc])\.([A-Z]\w+)", tables):
+        assert name in NAMES[f"tfp_nvp.{short[letter]}"], name
+    for page in [*DOCS.glob("*.md"), *DOCS.glob("benchmarks/*.md")]:
+        for first, second in re.findall(r"\bnvp\.([A-Za-z]\w*)(?:\.(\w+))?", page.read_text()):
+            assert first in NAMES["tfp_nvp"], f"{page.name}: nvp.{first}"
+            package = NAMES.get(f"tfp_nvp.{first}")
+            assert not second or package is None or second in package, f"{page.name}: nvp.{first}.{second}"
+
+
 def test_menus_are_made_of_the_links_of_lists():
     from sitegen import navigation
 

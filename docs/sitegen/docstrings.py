@@ -118,7 +118,7 @@ def _targets() -> dict[str, str]:
 
 
 def _escaped(text: str) -> str:
-    """Text without names; documents that it names are links."""
+    """Text without names: documents become links, **words** stay bold, and other marks are escaped."""
     parts = re.split(r"(docs/[\w/]+\.md)", text)
     return "".join(
         f":doc:`/{part[5:-3]}`" if part.startswith("docs/") else re.sub(r"([\\*|`_])", r"\\\1", part) for part in parts
