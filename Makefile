@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test test-all test-min test-versions fuzz check format clean
+.PHONY: help dev demo test test-all test-min test-versions fuzz check docs docs-links format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -76,10 +76,19 @@ check: dev ## Lint, types and doctests
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest --doctest-modules tfp_nvp -n $(JOBS) --quiet
 
+# Of its own extra: the tests need none of it. All it writes is ignored by git.
+docs: dev ## Build the documentation site into build/docs
+	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
+	$(VENV)/bin/python -m sphinx -W --keep-going -E -q -b html -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
+docs-links: docs ## Follow the external links of the documentation
+	$(VENV)/bin/python -m sphinx -q -b linkcheck docs build/links
+
 format: dev ## Let ruff mend layout and imports
 	$(VENV)/bin/ruff check --fix-only .
 	$(VENV)/bin/ruff format .
 
 clean: ## Remove environments, caches and what the demo made
-	rm -rf $(VENV) $(VENV_MIN) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_MIN) demo build docs/reference docs/sources dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

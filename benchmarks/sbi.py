@@ -12,7 +12,7 @@ protocol of Lueckmann et al. 2021, arXiv:2101.04653).
 
 Appends one JSON line per fit to the output, and skips what is in it; fitted models and the accuracy
 for each observation are kept in --models, from which an interrupted run goes on. Defaults were
-chosen by likelihoods of simulations, never by the benchmark's observations (docs/fitting.md).
+chosen by likelihoods of simulations, never by the benchmark's observations (docs/benchmarks/fitting.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A driver starts it with `protocol` on the path, which defines the workloads and the lines that
 go to and fro: `python worker_tfp_nvp.py NAME`. A NAME that ends in "-eager" runs in a
 `tf.function` without XLA; "-networks" runs the conditioners alone, the least that any such flow
-takes. docs/performance.md has the figures.
+takes. docs/benchmarks/performance.md has the figures.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MNIST: bits per dimension in minutes, with sheets of samples while it trains; then an export that scores images.
 
 The images are the file mnist.npz that Keras knows (x_train, x_test: uint8 [n, 28, 28]); nothing is downloaded here.
-The full training, in hours, is benchmarks/images.py; what it gave is docs/image_flows.md.
+The full training, in hours, is benchmarks/images.py; what it gave is docs/benchmarks/image_flows.md.
 
     python examples/09_mnist.py mnist.npz      six minutes on two cores; pictures and the export are in runs/mnist
 """

@@ -15,7 +15,9 @@ from tfp_nvp.bijectors import Bijector
 from tfp_nvp.testing import check_bijector
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "saved_models").glob("*.md")])
+# Those of docs/reference and docs/sources are written by `make docs`.
+OF_DOCS = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "benchmarks").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *OF_DOCS, *(ROOT / "saved_models").glob("*.md")])
 
 
 def headings(page: Path) -> set[str]:
@@ -48,7 +50,7 @@ def test_the_folders_are_those_of_the_package():
     table = re.search(r"^## The folders.*?(^\|.*?)^$", text, flags=re.DOTALL | re.MULTILINE).group(1)
     rows = table.strip().splitlines()
     names = re.findall(r"`([\w/]+)`", " ".join(row.split("|")[1] for row in rows))
-    listed = {name.rstrip("/") for name in names} - {"tests", "benchmarks", "examples"}
+    listed = {name.rstrip("/") for name in names} - {"tests", "benchmarks", "examples", "docs"}
     folders = {
         str(path.parent.relative_to(ROOT / "tfp_nvp"))
         for path in (ROOT / "tfp_nvp").rglob("*.py")
@@ -111,6 +113,33 @@ def test_python_of_the_page_on_scaling_runs():
 def test_python_of_the_page_of_families_runs():
     names = run_page("families")
     assert np.isfinite(names["flow"].log_prob(names["flow"].sample(2, seed=0))).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["coming_from", "loading", "memory", "nan", "negative_losses", "own_transformer", "seeds", "units"]
+)
+def test_python_of_a_short_page_runs(name: str, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run_page(name)
+    expected = {
+        "coming_from": lambda: names["after"] < names["before"],
+        "nan": lambda: "row" in names["refused"] and len(names["stopped"]) == 1 and names["finite"],
+        "negative_losses": lambda: abs(names["gained"] - math.log(1000.0)) < 1e-4,
+    }
+    assert expected.get(name, lambda: True)()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["anomalies", "choosing", "conditional", "first_density", "index", "inside_tfp"])
+def test_python_of_a_longer_page_runs(name: str, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run_page(name)
+    expected = {
+        "anomalies": lambda: names["found"] > 0.6 and names["difference"] < 1e-3,
+        "conditional": lambda: abs(names["covered"] - 0.9) < 0.05 and names["gain"] > 0.2,
+        "first_density": lambda: names["nll"] < names["gaussian"] - 0.5 and names["difference"] < 1e-4,
+    }
+    assert expected.get(name, lambda: True)()
 
 
 def test_the_page_of_families_names_every_recipe():

@@ -53,7 +53,7 @@ def test_a_von_mises_cut_at_its_mode_is_fitted_and_continuous_there(rng):
     assert 2.0 * math.pi * np.mean(np.exp(log_prob)) == pytest.approx(1.0, abs=1e-4)
     assert (
         2.0 * math.pi * np.mean(np.exp(truth) * (truth - log_prob)) < 0.05
-    )  # nats, of a small flow and a short fit; docs/fitting.md has those of the default
+    )  # nats, of a small flow and a short fit; docs/benchmarks/fitting.md has those of the default
     below, above = model.log_prob([[math.pi - 1e-6], [-math.pi]]).numpy()
     assert below == pytest.approx(above, abs=1e-4)
 
