@@ -19,6 +19,7 @@ _LICENSE = "LICENSE"
 def pages(root: Path) -> dict[str, str]:
     """File name → text of the pages: documents as they are, scripts and the licence as listings."""
     texts = {page: _relinked(root / name, root) for name, page in DOCUMENTS.items()}
+    texts["readme.md"] = texts["readme.md"].replace("# tfp_nvp\n", "# README\n", 1)  # index.md has that title
     scripts = sorted((root / "examples").glob("[0-9]*.py"))
     for script in scripts:
         title = f"{script.stem[:2]}. {script.stem[3:].replace('_', ' ').capitalize()}"
