@@ -15,7 +15,7 @@ ROOT = Path(tfp_nvp.__file__).parent
 #: From the lowest: each may import what stands before its line, and itself.
 ORDER = [
     {"_names"},
-    {"_estimates", "_keywords", "_portable", "_registered", "_warnings", "_watch"},
+    {"_estimates", "_extras", "_keywords", "_portable", "_registered", "_warnings", "_watch"},
     {"_captured"},
     {"_nameable"},
     {"_limits"},

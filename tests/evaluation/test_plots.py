@@ -151,7 +151,7 @@ def test_density_refuses_ranges(ranges):
 @pytest.mark.parametrize("missing", ["matplotlib.figure", "corner"])
 def test_without_its_library_it_says_what_to_install(rng, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=r"pip install 'tfp-nvp\[plots\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[plots\]' in a checkout"):
         plot_corner(rng.normal(size=[50, 2]), rng.normal(size=[50, 2]))
 
 

@@ -140,7 +140,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("address", "module", "message"),
         [
-            ("http://h:1", "requests", "over REST needs the package requests: pip install tfp-nvp.client."),
+            ("http://h:1", "requests", "over REST needs the package requests: pip install '..client.' in a checkout"),
             ("grpc://h:1", "grpc", "over gRPC needs the package tensorflow-serving-api: pip install"),
             (
                 "grpc://h:1",

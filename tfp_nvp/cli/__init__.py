@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from tfp_nvp._extras import install
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: 0 when done, 2 after one line on stderr, 130 after Ctrl-C.
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         from tfp_nvp.cli.commands import tfp_nvp
     except ImportError as error:
-        _fail(f"The command line needs its extras ({error.name} is missing): pip install 'tfp-nvp[cli]'")
+        _fail(f"The command line needs its extras ({error.name} is missing): {install('cli')}")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not set(arguments) - {"--debug"}:
         arguments = ["--help"]

@@ -6,6 +6,8 @@ import functools
 
 import numpy as np
 
+from tfp_nvp._extras import install
+
 #: The pointwise level hardly depends on the number of rows beyond so many, and its search takes a quarter of a second.
 _MOST_ROWS = 1000
 
@@ -43,7 +45,7 @@ def _pointwise(rows: int, levels: np.ndarray, tail: float) -> tuple[np.ndarray, 
     try:
         from scipy.stats import binom
     except ImportError as error:
-        raise ImportError("Calibration plots need scipy: pip install 'tfp-nvp[plots]'") from error
+        raise ImportError(f"Calibration plots need scipy: {install('plots')}") from error
     return binom.ppf(tail, rows, levels), binom.isf(tail, rows, levels)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfp_nvp import checks
+from tfp_nvp._extras import install
 from tfp_nvp.evaluation._two_samples import standardized_pair
 
 
@@ -39,7 +40,7 @@ def c2st(reference: Any, samples: Any, *, classifier: Any = None, num_folds: int
         from sklearn.model_selection import KFold, cross_val_score
         from sklearn.neural_network import MLPClassifier
     except ImportError as error:
-        raise ImportError("`c2st` needs scikit-learn: pip install 'tfp-nvp[sklearn]'") from error
+        raise ImportError(f"`c2st` needs scikit-learn: {install('sklearn')}") from error
     num_folds, seed = checks.integer("num_folds", num_folds, 2), checks.integer("seed", seed, 0)
     parts = list(standardized_pair("reference", reference, "samples", samples))
     rows = min(map(len, parts))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfp_nvp import tables
+from tfp_nvp._extras import install
 from tfp_nvp.evaluation.figures import DATA, INK, MODEL, matrix, names_of, new_figure, saved
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _overlay(
     try:
         import corner
     except ImportError as error:
-        raise ImportError("Corner plots need corner: pip install 'tfp-nvp[plots]'") from error
+        raise ImportError(f"Corner plots need corner: {install('plots')}") from error
     corner.corner(
         values,
         fig=figure,

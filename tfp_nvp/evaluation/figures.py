@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfp_nvp import tables
+from tfp_nvp._extras import install
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ def new_figure(**kwargs: Any) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("Pictures need matplotlib and corner: pip install 'tfp-nvp[plots]'") from error
+        raise ImportError(f"Pictures need matplotlib and corner: {install('plots')}") from error
     return Figure(**kwargs)
 
 

@@ -11,13 +11,14 @@ import tensorflow_probability as tfp
 from numpy.lib import recfunctions
 
 from tfp_nvp import checks
+from tfp_nvp._extras import install
 
 try:
     from sklearn.base import BaseEstimator, DensityMixin, OutlierMixin, RegressorMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
-    raise ImportError("`tfp_nvp.sklearn` needs scikit-learn: pip install 'tfp-nvp[sklearn]'") from error
+    raise ImportError(f"`tfp_nvp.sklearn` needs scikit-learn: {install('sklearn')}") from error
 
 tfd = tfp.distributions
 

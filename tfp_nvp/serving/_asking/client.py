@@ -43,8 +43,8 @@ class Client(Queries):
 
     Args:
       address: "grpc://host:8500" or "http://host:8501"; "grpcs" and "https" are encrypted. The default port of "https"
-        is 443, of "http" 80. gRPC needs the package `tensorflow-serving-api`, REST `requests`; `pip install
-        tfp-nvp[client]` installs both. A user and password before the host are sent as basic authentication.
+        is 443, of "http" 80. gRPC needs the package `tensorflow-serving-api`, REST `requests`; the
+        extra `client` has both. A user and password before the host are sent as basic authentication.
       model: the name it is served under.
       version: a number, or a label ("stable"); by default the server's newest.
       timeout: seconds for one chunk, from the first try to the last byte of the answer, pauses included.

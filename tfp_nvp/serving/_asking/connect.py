@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from tfp_nvp._extras import install
 from tfp_nvp.serving._asking.access import Access
 from tfp_nvp.serving._asking.address import Address
 from tfp_nvp.serving._asking.transport import Transport
@@ -32,4 +33,4 @@ def _require(module: str, package: str, what: str) -> None:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"A client over {what} needs the package {package}: pip install tfp-nvp[client]") from error
+        raise ImportError(f"A client over {what} needs the package {package}: {install('client')}") from error

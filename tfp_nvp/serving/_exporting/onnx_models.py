@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_nvp._extras import install
+
 #: What writes and runs models.
 PACKAGES = ("tf2onnx", "onnxruntime")
 #: The newest that tf2onnx writes.
@@ -24,9 +26,7 @@ def needs_onnx() -> None:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise ImportError(
-                f"`formats` has 'onnx', which needs {package}: pip install '.[onnx]' in the project's folder. ({error})"
-            ) from error
+            raise ImportError(f"`formats` has 'onnx', which needs {package}: {install('onnx')}. ({error})") from error
 
 
 def onnx_models(functions: Mapping[str, Any]) -> dict[str, bytes]:
