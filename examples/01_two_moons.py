@@ -99,11 +99,11 @@ def draw(true_density: np.ndarray, density: np.ndarray, samples: np.ndarray, pat
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 3.1), facecolor="white")
-    panels = figure.subplots(1, 3, gridspec_kw={"wspace": 0.03})
+    figure = Figure(figsize=(12, 3.3), facecolor="white", layout="constrained")
+    panels = figure.subplots(1, 3, sharex=True, sharey=True)
     colors = colormaps["magma"]
     for panel, values in zip(panels, (true_density, density), strict=False):
-        panel.imshow(
+        image = panel.imshow(
             values.reshape(POINTS, POINTS),
             origin="lower",
             extent=(*RANGES[0], *RANGES[1]),
@@ -114,9 +114,11 @@ def draw(true_density: np.ndarray, density: np.ndarray, samples: np.ndarray, pat
         )
     panels[2].plot(*samples.T, "o", color=colors(0.8), markersize=1.5, markeredgewidth=0, alpha=0.6)
     for panel, title in zip(panels, ("true density", "density of the flow", "samples of the flow"), strict=True):
-        panel.set(xlim=(-1.35, 2.35), ylim=(-0.85, 1.35), xticks=[], yticks=[], facecolor=colors(0.0))
+        panel.set(xlim=(-1.35, 2.35), ylim=(-0.85, 1.35), xlabel="$x_1$", facecolor=colors(0.0))
         panel.set_title(title, fontsize=13, color="#333333", pad=8)
         panel.spines[:].set_visible(False)
+    panels[0].set_ylabel("$x_2$")
+    figure.colorbar(image, ax=panels, label="density", pad=0.01).outline.set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")
 
