@@ -89,6 +89,16 @@ def test_python_of_the_page_on_inference_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.exhaustive
+def test_python_of_the_page_on_bayesian_models_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = run_page("bayesian")
+    assert namespace["sample"].ess > 1500
+    assert namespace["chains"].worst_r_hat < 1.2
+    assert abs(namespace["found"].value - namespace["sample"].log_evidence) < 0.1
+    assert (namespace["events"].noise > 0.0).numpy().all()
+
+
+@pytest.mark.exhaustive
 def test_python_of_the_page_on_continuous_flows_runs():
     namespace = run_page("continuous_flows")
     assert namespace["error_in_nats"] < 1e-3

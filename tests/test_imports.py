@@ -28,7 +28,7 @@ ORDER = [
     {"distributions"},
     {"any_order", "flows"},
     {"training"},
-    {"evaluation", "serving", "sklearn", "testing"},
+    {"evaluation", "inference", "serving", "sklearn", "testing"},
     {"__init__"},
     {"_stubs", "cli"},
     {"__main__"},

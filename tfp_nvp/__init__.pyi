@@ -6,6 +6,7 @@ from tfp_nvp import conditioners as conditioners
 from tfp_nvp import distributions as distributions
 from tfp_nvp import evaluation as evaluation
 from tfp_nvp import flows as flows
+from tfp_nvp import inference as inference
 from tfp_nvp import masks as masks
 from tfp_nvp import serving as serving
 from tfp_nvp import sklearn as sklearn

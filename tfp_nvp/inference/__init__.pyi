@@ -1,0 +1,20 @@
+# Written by `python -m tfp_nvp._stubs`.
+
+from tfp_nvp.inference._neutra import neutra as neutra
+from tfp_nvp.inference.chains import Chains as Chains
+from tfp_nvp.inference.chains import sample_chains as sample_chains
+from tfp_nvp.inference.evidences import Evidence as Evidence
+from tfp_nvp.inference.evidences import evidence as evidence
+from tfp_nvp.inference.importance import ImportanceSample as ImportanceSample
+from tfp_nvp.inference.importance import importance_sample as importance_sample
+from tfp_nvp.inference.objectives import ForwardKL as ForwardKL
+from tfp_nvp.inference.objectives import ImportanceWeighted as ImportanceWeighted
+from tfp_nvp.inference.objectives import ReverseKL as ReverseKL
+from tfp_nvp.inference.simulators import NLE as NLE
+from tfp_nvp.inference.simulators import tsnpe as tsnpe
+from tfp_nvp.inference.starts import best_start as best_start
+from tfp_nvp.inference.starts import diagonal_start as diagonal_start
+from tfp_nvp.inference.starts import laplace_start as laplace_start
+from tfp_nvp.inference.surrogate_fit import SurrogateFit as SurrogateFit
+from tfp_nvp.inference.surrogate_fit import fit_surrogate as fit_surrogate
+from tfp_nvp.inference.surrogates import surrogate_posterior as surrogate_posterior
