@@ -673,15 +673,15 @@ OF_EACH_KIND = (
 #: Transformers of many operations in structures that other transformers are in; other cases have them in another one.
 SEEN_ELSEWHERE = (
     "elementwise_rational_quadratic",
-    "elementwise_mixture_of_logistics",
-    "elementwise_sum_of_squares",
-    "elementwise_unconstrained_monotonic",
     "coupling_circular_spline",
     "coupling_mixture_of_logistics",
     "coupling_from_bijector",
     "coupling_bernstein",
     "coupling_deep_sigmoidal",
+    "coupling_sum_of_squares",
+    "coupling_unconstrained_monotonic",
     "autoregressive_circular_spline",
+    "autoregressive_mixture_of_logistics",
     "autoregressive_from_bijector",
     "autoregressive_bernstein",
 )
