@@ -140,13 +140,12 @@ def test_it_is_known_of_a_joint_distribution(dtype, rng):
 @pytest.mark.parametrize("known", [of_normal(20), of_bananas(3), of_modes()], ids=["normal", "bananas", "modes"])
 def test_errors_are_right_in_18_of_20_runs(known):
     """log Z by bridge sampling is within two of its own standard errors."""
-    right = np.zeros(3, int)
+    right = 0
     for seed in range(20):
         x = known.sample(np.random.default_rng([seed, 1]), 3000).astype(np.float32)
-        found = evidence(x, known.log_density, epochs=30, seed=seed)
-        gaps = [(e.value - known.log_z) / e.error for e in (found.bridge, found.importance, found.harmonic)]
-        right += np.abs(gaps) < 2.0
-    assert right[0] >= 18, right
+        bridge = evidence(x, known.log_density, epochs=30, seed=seed).bridge
+        right += abs(bridge.value - known.log_z) < 2.0 * bridge.error
+    assert right >= 18
 
 
 @pytest.mark.exhaustive

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_nvp.bijectors import Autoregressive, Coupling
 from tfp_nvp.bijectors._amortized import Amortized
+from tfp_nvp.serving._exporting.served import Served, served
 
 #: Dtypes that networks can compute in.
 COMPUTE = ("bfloat16",)
@@ -21,18 +21,18 @@ _LAYERS = (Coupling, Autoregressive, Amortized)
 _REPEATS = 7
 
 
-def computing_in(model: Any, dtype: str) -> Any:
-    """A copy of a model whose float32 conditioners compute in `dtype`, with float32 weights.
+def computing_in(model: Any, dtype: str) -> Served:
+    """The parts of a copy of a model, as `export` takes it, whose float32 conditioners compute in `dtype`.
+
+    Weights stay float32.
 
     Raises:
       ValueError: if it has none.
     """
-    model = copy.deepcopy(model)
-    holder = getattr(model, "model", model)  # of an AnomalyDetector
-    distribution = getattr(holder, "distribution", None) if isinstance(holder, keras.Model) else holder
+    parts = served(copy.deepcopy(model))
     layers = [
         layer
-        for module in getattr(distribution, "submodules", ())
+        for module in parts.distribution.submodules
         if isinstance(module, _LAYERS) and module.conditioner is not None
         for layer in module.conditioner._flatten_layers()
         if layer.dtype_policy.name == "float32"
@@ -44,7 +44,7 @@ def computing_in(model: Any, dtype: str) -> Any:
         )
     for layer in layers:
         layer.dtype_policy = f"mixed_{dtype}"
-    return model
+    return parts
 
 
 def speed(before: Any, after: Any, inputs: Mapping[str, np.ndarray]) -> float:

@@ -74,7 +74,7 @@ class Servable:
     def __init__(self, model: Any, compute: str | None = None):
         exact = self.parts = served(model)
         if compute is not None:
-            self.parts = served(computing_in(model, checks.choice("compute", compute, COMPUTE)))
+            self.parts = computing_in(model, checks.choice("compute", compute, COMPUTE))
         self.weights = weights_of(self.parts)
         self.signatures = model_signatures(self.parts)
         self.exact = self.signatures if compute is None else model_signatures(exact)
